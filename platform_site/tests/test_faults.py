@@ -1,0 +1,175 @@
+"""Processes killed in mid-run: nothing that the SDK accepted is lost, nothing is doubled, nothing is left."""
+
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+import psycopg
+import pytest
+
+from platform_site.management.commands.up import worker_options
+from platform_site.tests.test_end_to_end import Platform
+from platform_site.tests.test_server import ROOT
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(180)]
+REPORTS = 800
+TRAINER = f"""
+import time
+from trainers.sdk import TrainerSDK
+
+with TrainerSDK() as sdk:
+    sdk.report_started(8, {REPORTS})
+    for number in range(1, {REPORTS} + 1):
+        sdk.report_progress({{"number": number}}, epoch=1 + number // 101, step=number)
+        time.sleep(0.01)
+    sdk.report_completed({{"number": {REPORTS}}})
+"""
+CREATE = """
+import django; django.setup()
+from training.jobs.services import job_create
+from training.models import *
+user = User.objects.create(username="u")
+organization = Organization.objects.create(name="o", slug="o")
+experiment = Experiment.objects.create(project=Project.objects.create(organization=organization, name="p"), name="e")
+job_create(user=user, experiment=experiment, trainer="steady", model_name="m", dataset=None, config={})
+"""
+READ = """
+import django, json; django.setup()
+from training.journal.reader import metric_columns, records_after
+from training.models import *
+job = TrainingJob.objects.get()
+found = {}
+for columns in metric_columns(job.pk, ["number"]):
+    if "number" in columns.names:
+        for attempt, value in zip(columns.attempt, columns.values[:, columns.names.index("number")]):
+            found.setdefault(str(attempt), []).append(int(value))
+print(json.dumps({"state": job.state, "attempt": job.attempt, "error": job.error_message, "found": found}))
+"""
+
+
+class Database:
+    """SQLite and no server; or, where DATABASE_URL names a PostgreSQL server, a new database of it, and Redis."""
+
+    def __init__(self) -> None:
+        self._server = os.environ.get("DATABASE_URL", "")
+        self._name = f"faults_{uuid.uuid4().hex[:12]}"
+        self.variables: dict[str, str] = {}
+        if self._server.startswith("postgres"):
+            self._say(f"CREATE DATABASE {self._name}")
+            url = urlsplit(self._server)._replace(path=f"/{self._name}").geturl()
+            self.variables = {"DATABASE_URL": url, "REDIS_URL": os.environ["REDIS_URL"]}
+
+    def drop(self) -> None:
+        if self.variables:
+            self._say(f"DROP DATABASE {self._name} WITH (FORCE)")
+
+    def _say(self, sql: str) -> None:
+        with psycopg.connect(self._server, autocommit=True) as connection:
+            connection.execute(sql.encode())
+
+
+class Parts(Platform):
+    """The platform's processes, each one ours to kill."""
+
+    def __init__(self, folder: Path, trainer: str = TRAINER, **variables: str) -> None:
+        trainers = folder / "spare_trainers"
+        (trainers / "steady").mkdir(parents=True)
+        (trainers / "__init__.py").touch()
+        (trainers / "steady" / "__init__.py").touch()
+        (trainers / "steady" / "train.py").write_text(trainer)
+        manifest = 'label = "Steady"\nmodule = "spare_trainers.steady.train"\ntasks = ["anything"]\n'
+        (trainers / "steady" / "trainer.toml").write_text(manifest)
+        self.database = Database()
+        super().__init__(folder, TRAINERS_DIR=str(trainers), **{**self.database.variables, **variables})
+        self.running: dict[str, subprocess.Popen[bytes]] = {}
+        self.run("manage.py", "migrate", "--verbosity", "0")
+        for name in self.commands():
+            self.begin(name)
+
+    def commands(self) -> dict[str, list[str]]:
+        celery = ["-m", "celery", "-A", "platform_site", "--quiet"]
+        return {
+            "web": ["manage.py", "serve", "--port", str(self.port)],
+            "training": [*celery, *worker_options("training", "gpu,cpu", 1)],
+            "delivery": [*celery, *worker_options("delivery", "maintenance,delivery", 2)],
+            "beat": [*celery, "beat", "--loglevel", "WARNING", "--pidfile="],
+        }
+
+    def begin(self, name: str) -> None:
+        command = [sys.executable, *self.commands()[name]]
+        with self.log.open("ab") as log:
+            self.running[name] = subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=log, stderr=log)
+
+    def stop_all(self) -> None:
+        """SIGTERM to everything at once, as a deployment does it, and wait."""
+        for process in self.running.values():
+            process.terminate()
+        for process in self.running.values():
+            process.wait(60)
+
+    def kill(self, name: str) -> None:
+        self.running[name].kill()
+        self.running[name].wait(10)
+
+    def read(self) -> dict[str, Any]:
+        import json
+
+        return dict(json.loads(self.run("-c", READ).splitlines()[-1]))
+
+    def wait_for(self, state: str, seconds: float = 60) -> dict[str, Any]:
+        deadline = time.monotonic() + seconds
+        while (told := self.read())["state"] != state:
+            assert time.monotonic() < deadline, (told, self.log.read_text()[-4000:])
+            time.sleep(0.3)
+        return told
+
+    def end(self) -> None:
+        for process in reversed(self.running.values()):
+            process.terminate()
+        for process in self.running.values():
+            process.wait(30)
+        self.database.drop()
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Iterator[Parts]:
+    parts = Parts(tmp_path)
+    yield parts
+    parts.end()
+
+
+def test_a_web_process_killed_again_and_again_loses_and_doubles_nothing(parts: Parts) -> None:
+    parts.run("-c", CREATE)
+    parts.wait_for("running")
+    for _ in range(4):
+        time.sleep(1.2)
+        parts.kill("web")
+        parts.begin("web")
+    told = parts.wait_for("completed")
+    assert told["found"] == {"1": list(range(1, REPORTS + 1))}
+
+
+def test_a_killed_worker_takes_its_trainer_along_and_the_next_attempt_completes(parts: Parts) -> None:
+    parts.run("-c", CREATE)
+    parts.wait_for("running")
+    time.sleep(2)
+    family = psutil.Process(parts.running["training"].pid).children(recursive=True)
+    assert family
+    parts.kill("training")
+    deadline = time.monotonic() + 10
+    while any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in family):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    parts.begin("training")
+    told = parts.wait_for("completed", 90)
+    first = told["found"]["1"]
+    assert told["attempt"] == 2 and told["found"]["2"] == list(range(1, REPORTS + 1))
+    assert first and first == list(range(1, len(first) + 1))
+    assert not os.listdir(Path(parts.environment["DATA_DIR"]) / "work" / f"training{os.uname().nodename}".lower())
