@@ -1,0 +1,3 @@
+"""The version of the SDK, as `started` tells it."""
+
+VERSION = "1.0"
