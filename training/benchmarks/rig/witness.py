@@ -1,0 +1,80 @@
+"""A program that makes the soak's jobs, and tells what the database holds and what the web server shows of them."""
+
+import json
+import os
+import sys
+import urllib.request
+from typing import Any
+
+import django
+
+
+def make(jobs: int) -> str:
+    from training.benchmarks.rig.cast import cast_make
+    from training.jobs.services import job_create
+    from training.models import Experiment, User
+
+    cast = cast_make(0)
+    user, experiment = User.objects.get(), Experiment.objects.get()
+    for number in range(jobs):
+        told: dict[str, Any] = {"trainer": "steady", "model_name": "m", "dataset": None, "config": {}}
+        job_create(user=user, experiment=experiment, name=f"Soak {number}", **told)
+    return str(cast["cookie"])
+
+
+def cookie() -> str:
+    from django.conf import settings
+    from django.contrib.sessions.models import Session
+
+    return f"{settings.SESSION_COOKIE_NAME}={Session.objects.latest('expire_date').session_key}"
+
+
+def still_open() -> str:
+    from training.jobs.states import ENDED
+    from training.models import TrainingJob
+
+    return str(TrainingJob.objects.exclude(state__in=ENDED).count())
+
+
+def count(url: str) -> str:
+    """Every number of every attempt: out of the journal, and as the REST API of the running server has it."""
+    from django.db.models import Count
+
+    from training.journal.reader import metric_columns
+    from training.models import Slot, TrainingJob
+
+    stored: dict[str, list[int]] = {}
+    shown: dict[str, list[int]] = {}
+    for job_id in TrainingJob.objects.values_list("pk", flat=True):
+        for columns in metric_columns(job_id, ["number"]):
+            if "number" in columns.names:
+                values = columns.values[:, columns.names.index("number")]
+                _gather(stored, job_id, columns.attempt, values)
+        request = urllib.request.Request(f"{url}/api/v1/training/jobs/{job_id}/metrics?full=true&name=number")
+        request.add_header("Cookie", cookie())
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            _shown(shown, job_id, json.load(answer))
+    states = dict(TrainingJob.objects.values_list("state").annotate(Count("pk")))
+    taken = Slot.objects.exclude(attempt=None).count()
+    return json.dumps({"stored": stored, "shown": shown, "states": states, "slots_taken": taken})
+
+
+def _gather(found: dict[str, list[int]], job_id: int, attempts: Any, values: Any) -> None:
+    for attempt, value in zip(attempts, values, strict=True):
+        if value == value:
+            found.setdefault(f"{job_id}-{int(attempt)}", []).append(int(value))
+
+
+def _shown(found: dict[str, list[int]], job_id: int, series: dict[str, Any]) -> None:
+    for block in series["blocks"]:
+        if "number" in block["names"]:
+            values = block["values"][block["names"].index("number")]
+            _gather(found, job_id, [block["attempt"]] * len(values), values)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "platform_site.settings")
+    django.setup()
+    what, *words = sys.argv[1:]
+    asked: dict[str, Any] = {"make": lambda: make(int(words[0])), "cookie": cookie, "open": still_open}
+    sys.stdout.write((asked[what]() if what in asked else count(words[0])) + "\n")

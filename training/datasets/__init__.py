@@ -1,0 +1,1 @@
+"""Datasets: read and checked on the way in, split, and frozen as snapshots for each job."""

@@ -1,0 +1,21 @@
+"""COCO folders for pose: JSON files with images, annotations and categories, read for their key points."""
+
+from pathlib import Path
+
+from training.datasets.formats.pixels.coco import coco_scan, documents_find, fits
+from training.datasets.scan import Progress, Scan
+
+LABEL = "COCO with key points (a JSON file with images, annotations, categories)"
+TASK = "pose"
+
+
+def possible(folder: Path) -> bool:
+    return bool(documents_find(folder))
+
+
+def recognise(folder: Path) -> bool:
+    return fits(folder, TASK)
+
+
+def scan(folder: Path, progress: Progress | None = None) -> Scan:
+    return coco_scan(folder, TASK, "coco_pose", progress)

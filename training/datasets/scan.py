@@ -1,0 +1,119 @@
+"""What reading a dataset folder gives: its images and labels, and every problem as a sentence."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+PROBLEMS_KEPT = 100
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028-\u202e\u2066-\u2069]")
+SPLITS = ("train", "val", "test")
+
+# Called as progress(what, done, total): what is being done, and how far it is.
+Progress = Callable[[str, int, int], None]
+
+
+class DatasetError(ValueError):
+    """The data can't be trained on; the message says why and names the file. `report` holds what was found."""
+
+    def __init__(self, message: str, report: dict[str, Any] | None = None) -> None:
+        super().__init__(plain(message))
+        self.report = report or {}
+
+
+@dataclass(slots=True)
+class Problems:
+    """The problems of a folder: all are counted, the first 100 are kept."""
+
+    sentences: list[str] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, file: str, text: str, line: int | None = None) -> None:
+        """Note what is wrong with `file`, given as its path within the folder."""
+        self.count += 1
+        if len(self.sentences) < PROBLEMS_KEPT:
+            self.sentences.append(plain(f"{file} line {line}: {text}" if line else f"{file}: {text}"))
+
+
+@dataclass(frozen=True, slots=True)
+class ScannedImage:
+    """A usable image, with its label file where it has one.
+
+    `path` and `label_path` are where the two go in the dataset's normal form;
+    `instances` holds the class numbers of the objects in it.
+    """
+
+    path: str
+    source: Path
+    width: int
+    height: int
+    split: str | None
+    label_path: str | None = None
+    label_source: Path | bytes | None = None  # bytes where the labels were converted
+    instances: tuple[int, ...] = ()
+
+
+@dataclass(slots=True)
+class Scan:
+    """All that was found in a folder. `split` names the part of each folder of the normal form."""
+
+    format: str
+    task_type: str
+    classes: list[str]
+    images: list[ScannedImage]
+    split: dict[str, str]
+    metadata: dict[str, bytes]
+    problems: Problems
+    found: int = 0  # image files, usable or not
+    kpt_shape: tuple[int, int] | None = None  # key points of an object, and numbers of each
+
+    def files(self) -> Iterator[tuple[str, Path | bytes]]:
+        """Every file of the normal form, once, with where its bytes are."""
+        yield from self.metadata.items()
+        labels = {image.label_path: image.label_source for image in self.images if image.label_path}
+        for path, source in labels.items():
+            if path and source is not None:
+                yield path, source
+        for image in self.images:
+            yield image.path, image.source
+
+    def report(self) -> dict[str, Any]:
+        """What was found and what is wrong, ready for JSON and for people."""
+        labelled = sum(1 for image in self.images if image.instances)
+        by_folder = self.task_type == "classification"  # an image's folder is its label
+        points = {"kpt_shape": list(self.kpt_shape)} if self.kpt_shape else {}
+        return points | {
+            "format": self.format,
+            "task_type": self.task_type,
+            "images": len(self.images),
+            "labelled": labelled,
+            "background": len(self.images) - labelled,
+            "missing_labels": 0 if by_folder else sum(1 for image in self.images if not image.label_path),
+            "left_out": self.found - len(self.images),
+            "instances": sum(len(image.instances) for image in self.images),
+            "splits": dict(Counter(image.split or "all" for image in self.images)),
+            "classes": self._classes(),
+            "image_sizes": self._sizes(),
+            "problems": self.problems.sentences,
+            "problem_count": self.problems.count,
+        }
+
+    def _classes(self) -> list[dict[str, Any]]:
+        counts: dict[str, Counter[int]] = {}
+        for image in self.images:
+            counts.setdefault(image.split or "all", Counter()).update(image.instances)
+        return [
+            {"name": name, "instances": {split: counts[split][number] for split in sorted(counts)}}
+            for number, name in enumerate(self.classes)
+        ]
+
+    def _sizes(self) -> dict[str, list[int]]:
+        sizes = sorted((image.width * image.height, image.width, image.height) for image in self.images)
+        return {"smallest": list(sizes[0][1:]), "largest": list(sizes[-1][1:])} if sizes else {}
+
+
+def plain(text: str) -> str:
+    """`text` in one line that every database and page takes: no controls, half surrogates or turned writing."""
+    return UNPRINTABLE.sub("\ufffd", text)

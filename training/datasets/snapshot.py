@@ -1,0 +1,193 @@
+"""Snapshots: a dataset frozen as a list of its files, so that a run can say exactly what it saw."""
+
+import gzip
+import hashlib
+import json
+import time as clock
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from math import inf
+from typing import Any
+
+from django.conf import settings
+
+from training.datasets.images import SUFFIXES
+from training.datasets.scan import DatasetError
+from training.datasets.split import split_choose
+from training.models import Dataset, DatasetSnapshot
+from training.storage.store import Store, StoredObject, external_store, internal_store
+
+MANIFEST_NAME = "snapshot/manifest.json"  # under this name a trainer asks for the list itself
+
+
+class UnknownFile(KeyError):
+    """A name that is not of this snapshot."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"{self.name} is not a file of this snapshot."
+
+
+def snapshot_take(dataset: Dataset, split_config: Mapping[str, Any] | None = None) -> DatasetSnapshot:
+    """The dataset as it is now, with its split; no image is copied.
+
+    The same data with the same split give the same snapshot, found again.
+    `split_config` is the job's own split, as in `SplitShares.read`. Raises
+    SplitError for a wrong one and DatasetError if the data are gone.
+    """
+    files, seed = _files(dataset, split_config)
+    content = {
+        "format": dataset.format,
+        "task_type": dataset.task_type,
+        "classes": dataset.classes,
+        "files": files,
+    }
+    version_hash = _version_hash(content)
+    found: DatasetSnapshot | None = dataset.snapshots.filter(version_hash=version_hash).first()
+    if found and internal_store().stat(found.manifest_key):
+        return found
+    key = f"snapshots/{dataset.pk}/{version_hash}.json.gz"
+    internal_store().put(key, gzip.compress(_json({"version_hash": version_hash, **content}), 6, mtime=0))
+    images = Counter(file["split"] for file in files if file["role"] == "image")
+    snapshot: DatasetSnapshot = DatasetSnapshot.objects.get_or_create(
+        dataset=dataset,
+        version_hash=version_hash,
+        defaults={
+            "manifest_key": key,
+            "file_count": len(files),
+            "total_bytes": sum(file["size"] for file in files),
+            "split_counts": dict(images),
+            "split_seed": seed,
+        },
+    )[0]
+    return snapshot
+
+
+def snapshot_manifest(snapshot: DatasetSnapshot) -> dict[str, Any]:
+    """The list as it was taken: version_hash, format, task_type, classes and files.
+
+    A file has `path`, `size` in bytes, `sha256` (null for images), `role`
+    (image, label or metadata) and `split` (null for metadata).
+    """
+    manifest: dict[str, Any] = json.loads(_manifest_bytes(snapshot.manifest_key))
+    return manifest
+
+
+def _within(items: Iterable[Any], until: float) -> Iterator[Any]:
+    for item in items:
+        if clock.monotonic() > until:
+            raise TimeoutError("checking the data takes too long")
+        yield item
+
+
+def snapshot_verify(snapshot: DatasetSnapshot, seconds: float = inf) -> list[str]:
+    """What has changed in the data since, one sentence a file; empty if nothing that a run reads has.
+
+    Sizes of all files are compared, and the SHA-256 of labels and metadata.
+    Raises TimeoutError if that takes longer than `seconds`.
+    """
+    until = clock.monotonic() + seconds
+    manifest = snapshot_manifest(snapshot)
+    content = {name: value for name, value in manifest.items() if name != "version_hash"}
+    if not manifest["version_hash"] == snapshot.version_hash == _version_hash(content):
+        return [f"{snapshot.manifest_key}: the snapshot's own list of files was changed."]
+    store, prefix = external_store(), snapshot.dataset.prefix
+    there = {stored.key: stored.size for stored in _within(store.list(prefix), until)}
+    files = _within(manifest["files"], until)
+    checked = (_changed(store, f"{prefix}/{file['path']}", file, there) for file in files)
+    return [problem for problem in checked if problem]
+
+
+def snapshot_urls(snapshot: DatasetSnapshot, names: Iterable[str]) -> dict[str, str]:
+    """Signed addresses, good for an hour, for files of the snapshot and for `snapshot/manifest.json`.
+
+    UnknownFile for any other name: a snapshot opens exactly its own files.
+    """
+    paths = _paths(settings.INTERNAL_STORAGE_URL, snapshot.manifest_key)
+    store, prefix = external_store(), snapshot.dataset.prefix
+    urls: dict[str, str] = {}
+    for name in names:
+        if name == MANIFEST_NAME:
+            urls[name] = _manifest_url(snapshot)
+        elif name in paths:
+            urls[name] = store.presign_get(f"{prefix}/{name}")
+        else:
+            raise UnknownFile(name)
+    return urls
+
+
+def _files(dataset: Dataset, split_config: Mapping[str, Any] | None) -> tuple[list[dict[str, Any]], int | None]:
+    """The manifest's files in order of their paths, and the split's seed if one was used."""
+    store = external_store()
+    objects = {stored.key.removeprefix(f"{dataset.prefix}/"): stored for stored in store.list(dataset.prefix)}
+    images = [path for path in objects if file_role(path) == "image"]
+    if not images:
+        raise DatasetError(f"The files of {dataset.name} are no longer in the external store.")
+    parts, seed = split_choose(images, split_config, dataset.split)
+    by_label = {label_path(path): part for path, part in parts.items()}
+    files = [_entry(store, path, stored, parts.get(path) or by_label.get(path)) for path, stored in objects.items()]
+    return [file for file in files if file["split"] or file["role"] == "metadata"], seed
+
+
+def _entry(store: Store, path: str, stored: StoredObject, part: str | None) -> dict[str, Any]:
+    role = file_role(path)
+    sha256 = None if role == "image" or not (part or role == "metadata") else _sha256(store, stored.key)
+    return {"path": path, "size": stored.size, "sha256": sha256, "role": role, "split": part}
+
+
+def file_role(path: str) -> str:
+    """What a file of the normal form is: image, label or metadata."""
+    if path.startswith("labels/"):
+        return "label"
+    return "image" if path.startswith("images/") and f".{path.rsplit('.', 1)[-1].lower()}" in SUFFIXES else "metadata"
+
+
+def label_path(image: str) -> str:
+    """Where the normal form has the label of an image."""
+    return "labels/" + image.removeprefix("images/").rsplit(".", 1)[0] + ".txt"
+
+
+def _sha256(store: Store, key: str) -> str:
+    """Read again each time: a label changed behind the platform's back must not go unseen."""
+    return hashlib.sha256(store.get(key)).hexdigest()
+
+
+def _changed(store: Store, key: str, file: dict[str, Any], there: dict[str, int]) -> str:
+    if key not in there:
+        return f"{file['path']}: the file is missing."
+    if there[key] != file["size"]:
+        return f"{file['path']}: the file has {there[key]} bytes, but had {file['size']}."
+    if file["sha256"] and _sha256(store, key) != file["sha256"]:
+        return f"{file['path']}: the file's content has changed."
+    return ""
+
+
+def _version_hash(content: dict[str, Any]) -> str:
+    return hashlib.sha256(_json(content)).hexdigest()
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    """One spelling for one content, on every machine."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
+
+
+def _manifest_bytes(key: str) -> bytes:
+    return gzip.decompress(internal_store().get(key))
+
+
+def _manifest_url(snapshot: DatasetSnapshot) -> str:
+    """Trainers in any language read plain JSON: a copy beside the compressed list, made when first asked for."""
+    store, key = internal_store(), snapshot.manifest_key.removesuffix(".gz")
+    if store.stat(key) is None:
+        store.put(key, _manifest_bytes(snapshot.manifest_key))
+    return store.presign_get(key, filename="manifest.json")
+
+
+@lru_cache(maxsize=8)
+def _paths(store_url: str, manifest_key: str) -> frozenset[str]:
+    """The paths of a snapshot; its key holds the hash of its content, so they never change."""
+    return frozenset(file["path"] for file in json.loads(_manifest_bytes(manifest_key))["files"])

@@ -1,0 +1,74 @@
+"""Reads of inference jobs for people, and what a page draws of a result."""
+
+from dataclasses import dataclass
+
+from django.contrib.auth.models import AnonymousUser
+from django.utils import timezone
+
+from training.models import InferenceJob, InferenceState, TrainingJob, User
+from training.models.visibility import OrganizationQuerySet
+
+PATIENCE_SECONDS = 10  # a worker that is there and free has taken it by then
+THRESHOLD = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One object in the picture's pixels, as the attributes of SVG want them."""
+
+    number: int
+    name: str
+    score: float
+    outline: str
+    dots: list[tuple[str, str]]
+    left: str
+    top: str
+
+    @property
+    def under(self) -> bool:
+        return self.score < THRESHOLD
+
+    @property
+    def colour(self) -> int:
+        return self.number % 12
+
+
+def inferences_visible(user: User | AnonymousUser, organization_id: int | None = None) -> OrganizationQuerySet:
+    """The inference jobs that a person may see, newest first; of one organization only, if it is told."""
+    rows: OrganizationQuerySet = InferenceJob.objects.visible_to(user, organization_id)
+    return rows.select_related("job__experiment__project", "checkpoint", "created_by").order_by("-id")
+
+
+def inferences_of(job: TrainingJob, most: int) -> list[InferenceJob]:
+    """The newest of a job."""
+    return list(job.inferences.select_related("checkpoint", "created_by")[:most])
+
+
+def inference_unheard(inference: InferenceJob) -> bool:
+    """Whether no worker seems to be there: it has waited for longer than one that is free would need."""
+    if inference.state != InferenceState.WAITING:
+        return False
+    before = InferenceJob.objects.filter(state=InferenceState.WORKING).exists()
+    return not before and (timezone.now() - inference.created_at).total_seconds() > PATIENCE_SECONDS
+
+
+def inference_drawn(inference: InferenceJob) -> list[Drawn]:
+    """The objects of a result, the surest last, so that it is drawn on top."""
+    width, height = inference.width, inference.height
+    drawn = []
+    for one in reversed(inference.result.get("objects", [])):
+        corners = [(x * width, y * height) for x, y in one["outline"]]
+        dots = [(x * width, y * height) for x, y, score in one.get("points", []) if score >= 0.3]
+        left, top = min((x for x, _ in corners), default=0.0), min((y for _, y in corners), default=0.0)
+        drawn.append(
+            Drawn(
+                one["class"],
+                one["name"],
+                one["score"],
+                " ".join(f"{x:.1f},{y:.1f}" for x, y in corners),
+                [(f"{x:.1f}", f"{y:.1f}") for x, y in dots],
+                f"{max(0.0, left):.1f}",
+                f"{max(height / 30, top - height / 120):.1f}",
+            )
+        )
+    return drawn

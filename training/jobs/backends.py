@@ -1,0 +1,24 @@
+"""Which tracking tools hear of a job. The names are those of the settings; what is behind them is not known here."""
+
+from collections.abc import Sequence
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+
+
+def backends_chosen(chosen: Sequence[str] | None) -> list[str]:
+    """The backends of a job, the database always among them; all that are configured where nothing was chosen.
+
+    Raises ValidationError that lists the configured ones.
+    """
+    configured = settings.OBSERVABILITY_BACKENDS
+    wanted = dict.fromkeys(["database", *(configured if chosen is None else chosen)])
+    if unknown := [name for name in wanted if name not in configured]:
+        message = f"{', '.join(unknown)[:200]}: not configured; configured are {', '.join(configured)}."
+        raise ValidationError({"observability_backends": message})
+    return list(wanted)
+
+
+def backends_still(chosen: Sequence[str]) -> list[str]:
+    """Those of another job's backends that are still configured."""
+    return [name for name in chosen if name in settings.OBSERVABILITY_BACKENDS]

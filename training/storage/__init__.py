@@ -1,0 +1,1 @@
+"""Stored bytes: one interface, the stores behind it, and signed addresses."""

@@ -1,0 +1,70 @@
+"""A real Chromium at a log of 200,000 lines: any of it at once, searched, linked, and followed live."""
+
+from types import SimpleNamespace
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from training.models import JobState, LogLevel, TrainingJob, TrainingLog
+from training.tests.conftest import job_make
+from training.tests.journal_entries import lines, tell
+from training.tests.test_browser_charts import page
+from training.tests.test_browser_live import Site, elsewhere, site, until
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+__all__ = ["page", "site"]  # fixtures
+SECONDS = 60_000
+LINES = 200_000
+IN_VIEW = """() => {
+  const view = document.getElementById('log-view').getBoundingClientRect();
+  return [...document.querySelectorAll('#log-lines li')].filter((one) => {
+    const place = one.getBoundingClientRect();
+    return place.bottom > view.top && place.top < view.bottom;
+  }).map((one) => one.querySelector('.message').textContent);
+}"""
+
+
+@pytest.fixture
+def job(cast: SimpleNamespace, count: int) -> TrainingJob:
+    """A running job; all its lines are one record's, as its journal says."""
+    job = job_make(cast, JobState.RUNNING)
+    seq = tell(job, lines("line 0"))
+    fields = {"job": job, "seq": seq, "source": "trainer", "level": LogLevel.INFO, "time": 0.0, "metadata": ""}
+    rows = (TrainingLog(n=n, message=f"line {n}" + " needle" * (n % 50_000 == 777), **fields) for n in range(1, count))
+    TrainingLog.objects.bulk_create(rows, batch_size=5000)
+    return job
+
+
+@pytest.mark.parametrize("count", [LINES])
+def test_200000_lines_are_searched_and_any_is_linked(page: Page, site: Site, job: TrainingJob) -> None:
+    page.goto(f"{site.address}/jobs/{job.pk}/#log")
+    expect(page.locator("#log-lines li").last).to_contain_text(f"line {LINES - 1}", timeout=SECONDS)
+    page.get_by_label("Search the log").fill("NEEDLE")
+    expect(page.locator("#log-hits output")).to_have_text("1 of 4", timeout=SECONDS)
+    page.get_by_label("Next hit").click()
+    expect(page.locator("#log-hits output")).to_have_text("2 of 4", timeout=SECONDS)
+    until(page, IN_VIEW, lambda seen: "line 50777 needle" in seen)
+    page.get_by_label("Previous hit").click()
+    until(page, IN_VIEW, lambda seen: "line 777 needle" in seen)
+    assert page.locator("#log-lines li").count() <= 1000
+    page.locator("#log-lines li.at .line-link").click()
+    assert "#line-" in page.url
+    page.reload()
+    until(page, IN_VIEW, lambda seen: "line 777 needle" in seen)
+
+
+@pytest.mark.parametrize("count", [20_000])
+def test_the_scroll_bar_reaches_every_part(page: Page, site: Site, job: TrainingJob, count: int) -> None:
+    page.goto(f"{site.address}/jobs/{job.pk}/#log")
+    expect(page.locator("#log-lines li").last).to_contain_text(f"line {count - 1}", timeout=SECONDS)
+    expect(page.locator("#log-lines li")).to_have_count(300, timeout=SECONDS)  # the viewer's own, not the page's
+    page.evaluate("() => { const view = document.getElementById('log-view'); view.scrollTop = view.scrollHeight / 2; }")
+    seen = until(page, IN_VIEW, lambda seen: bool(seen) and abs(int(seen[0].split()[1]) - count / 2) < 2000)
+    expect(page.locator("#log-follow")).to_be_visible()
+    elsewhere(tell, job, lines("a new line"))
+    page.get_by_role("button", name="Follow").click()
+    until(page, IN_VIEW, lambda now: "a new line" in now and now != seen)
+    elsewhere(tell, job, lines("another line"))
+    until(page, IN_VIEW, lambda now: "another line" in now)
+    page.evaluate("() => { document.getElementById('log-view').scrollTop = 0; }")
+    until(page, IN_VIEW, lambda now: bool(now) and now[0] == "line 0")

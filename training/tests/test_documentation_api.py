@@ -1,0 +1,47 @@
+"""docs/api.md: its examples are run as they stand, by a shell against a live server."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from training.models import JobState, Project, TrainingJob
+from training.people.keys import key_create
+from training.tests.conftest import job_make
+
+GUIDE = Path(__file__).resolve().parent.parent.parent / "docs" / "api.md"
+
+
+def examples() -> list[str]:
+    return re.findall(r"^```sh\n(.*?)^```", GUIDE.read_text(), re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_examples_of_the_guide_run(cast: SimpleNamespace, live_server: Any, tmp_path: Path) -> None:
+    for tool in ("curl", "jq", "bash"):
+        assert shutil.which(tool), f"{tool} is needed: deploy/system-packages"
+    Project.objects.all().update(name="Another")
+    for _ in range(2):
+        job_make(cast)
+    _, key = key_create(cast.owner, cast.organization, "guide", write=True)
+    script = "set -euo pipefail\n" + "\n".join(examples())
+    environment = {"SITE": live_server.url, "KEY": key, "PATH": "/usr/local/bin:/usr/bin:/bin", "no_proxy": "*"}
+    done = subprocess.run(
+        ["bash", "-x", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100
+    )
+    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+    job, copy = TrainingJob.objects.filter(experiment__name="First light").order_by("pk")
+    assert (job.config["epochs"], copy.config["epochs"], copy.state) == (50, 5, JobState.CANCELLED)
+    assert Project.objects.filter(name="Bottles and cups").exists()
+    assert pq.read_table(tmp_path / "metrics.parquet").num_rows == 0 and (tmp_path / "metrics.csv").read_text()
+
+
+def test_the_guide_has_examples_for_every_way() -> None:
+    text = "\n".join(examples())
+    for word in ("Idempotency-Key", "If-Match", "format=parquet", "format=csv", "/clone", "/cancel", "next"):
+        assert word in text
