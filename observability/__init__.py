@@ -1,0 +1,1 @@
+"""The followers: who else hears what a run says."""

@@ -1,0 +1,1 @@
+"""What the followers' benchmarks are built from, beside `training.benchmarks.rig`."""

@@ -1,0 +1,1 @@
+"""Runs that other tools have recorded, read and made into jobs: `manage.py import_runs`."""
