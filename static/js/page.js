@@ -1,0 +1,79 @@
+// What every page shares: the theme button, times that tell how long ago, dialogs.
+(() => {
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+
+  function themeToggle() {
+    const root = document.documentElement;
+    const now = root.dataset.theme || (dark.matches ? "dark" : "light");
+    root.dataset.theme = now === "dark" ? "light" : "dark";
+    localStorage.setItem("theme", root.dataset.theme);
+    dispatchEvent(new Event("themechange"));
+  }
+
+  // Seconds as 42 s, 3 min 05 s, 2 h 14 min, 3 d 4 h: the same words as the server's `duration` filter.
+  function duration(seconds) {
+    const s = Math.max(0, Math.round(seconds));
+    const two = (n) => String(n).padStart(2, "0");
+    if (s < 60) return `${s} s`;
+    if (s < 3600) return `${Math.floor(s / 60)} min ${two(s % 60)} s`;
+    if (s < 86400) return `${Math.floor(s / 3600)} h ${two(Math.floor((s % 3600) / 60))} min`;
+    return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
+  }
+
+  function ago(seconds) {
+    if (seconds < 45) return "just now";
+    if (seconds < 3600) return `${Math.max(1, Math.round(seconds / 60))} min ago`;
+    if (seconds < 86400) return `${Math.round(seconds / 3600)} h ago`;
+    return `${Math.round(seconds / 86400)} d ago`;
+  }
+
+  // The server's clock counts: a browser's may be wrong by minutes.
+  const skew = Number(document.querySelector("[data-now]")?.dataset.now || Date.now() / 1000) - Date.now() / 1000;
+
+  function write(element, text) {
+    if (element.textContent !== text) element.textContent = text;
+  }
+
+  function tick() {
+    const now = Date.now() / 1000 + skew;
+    for (const element of document.querySelectorAll("[data-since]")) write(element, duration(now - element.dataset.since));
+    for (const element of document.querySelectorAll("[data-until]")) write(element, duration(element.dataset.until - now));
+    for (const element of document.querySelectorAll("[data-ago]")) write(element, ago(now - element.dataset.ago));
+  }
+
+  addEventListener("DOMContentLoaded", () => {
+    for (const button of document.querySelectorAll("[data-theme-button]")) {
+      button.hidden = false;
+      button.addEventListener("click", themeToggle);
+    }
+    for (const button of document.querySelectorAll("[data-copies]")) button.hidden = false;
+    tick();
+    setInterval(tick, 1000);
+    document.body.addEventListener("htmx:afterSettle", tick);
+    document.body.addEventListener("htmx:oobAfterSwap", tick);
+  });
+  // A button that copies; where the browser keeps the clipboard from pages, the text is selected instead.
+  async function copy(button) {
+    const source = document.getElementById(button.dataset.copies);
+    const label = button.querySelector("span");
+    try {
+      await navigator.clipboard.writeText(source.textContent);
+      label.textContent = "Copied";
+    } catch {
+      getSelection().selectAllChildren(source);
+      label.textContent = "Selected";
+    }
+    setTimeout(() => { label.textContent = "Copy"; }, 1500);
+  }
+
+  document.addEventListener("click", (event) => {
+    const asker = event.target.closest("[data-asks]");
+    if (asker && !confirm(asker.dataset.asks)) event.preventDefault();
+    const copier = event.target.closest("[data-copies]");
+    if (copier) copy(copier);
+    const opener = event.target.closest("[data-opens]");
+    if (opener) document.getElementById(opener.dataset.opens)?.showModal();
+    if (event.target.closest("[data-closes]")) event.target.closest("dialog")?.close();
+  });
+  dark.addEventListener("change", () => dispatchEvent(new Event("themechange")));
+})();
