@@ -24,11 +24,8 @@ PRESIGN = (
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     site = Site(tmp_path)
-    site.environment["DJANGO_SETTINGS_MODULE"] = "platform_site.settings"
     yield site
-    if site.process.poll() is None:
-        site.process.kill()
-    site.process.wait(20)
+    site.end()
 
 
 def refuses(port: int) -> bool:
@@ -110,13 +107,18 @@ def sign_in(site: Site) -> str:
     ).strip()
 
 
-def test_an_idle_connection_and_a_stalled_reader_do_not_keep_it_for_ever(tmp_path: Path, monkeypatch) -> None:
+@pytest.fixture
+def impatient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     monkeypatch.setenv("WEB_DRAIN_SECONDS", "1")
     site = Site(tmp_path)
-    site.environment["DJANGO_SETTINGS_MODULE"] = "platform_site.settings"
-    path = site.run("-c", PRESIGN).strip().removeprefix(f"http://127.0.0.1:{site.port}")
-    with socket.create_connection(("127.0.0.1", site.port), timeout=30) as stalled:
+    yield site
+    site.end()
+
+
+def test_an_idle_connection_and_a_stalled_reader_do_not_keep_it_for_ever(impatient: Site) -> None:
+    path = impatient.run("-c", PRESIGN).strip().removeprefix(f"http://127.0.0.1:{impatient.port}")
+    with socket.create_connection(("127.0.0.1", impatient.port), timeout=30) as stalled:
         stalled.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
         stalled.recv(100)
-        threading.Timer(0.1, site.process.terminate).start()
-        assert site.process.wait(30) == 0
+        threading.Timer(0.1, impatient.process.terminate).start()
+        assert impatient.process.wait(30) == 0

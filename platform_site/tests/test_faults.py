@@ -4,17 +4,15 @@ import os
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import psutil
-import psycopg
 import pytest
 
 from platform_site.management.commands.up import worker_options
+from platform_site.tests.own_database import OwnDatabase
 from platform_site.tests.test_end_to_end import Platform
 from platform_site.tests.test_server import ROOT
 
@@ -54,27 +52,6 @@ print(json.dumps({"state": job.state, "attempt": job.attempt, "error": job.error
 """
 
 
-class Database:
-    """SQLite and no server; or, where DATABASE_URL names a PostgreSQL server, a new database of it, and Redis."""
-
-    def __init__(self) -> None:
-        self._server = os.environ.get("DATABASE_URL", "")
-        self._name = f"faults_{uuid.uuid4().hex[:12]}"
-        self.variables: dict[str, str] = {}
-        if self._server.startswith("postgres"):
-            self._say(f"CREATE DATABASE {self._name}")
-            url = urlsplit(self._server)._replace(path=f"/{self._name}").geturl()
-            self.variables = {"DATABASE_URL": url, "REDIS_URL": os.environ["REDIS_URL"]}
-
-    def drop(self) -> None:
-        if self.variables:
-            self._say(f"DROP DATABASE {self._name} WITH (FORCE)")
-
-    def _say(self, sql: str) -> None:
-        with psycopg.connect(self._server, autocommit=True) as connection:
-            connection.execute(sql.encode())
-
-
 class Parts(Platform):
     """The platform's processes, each one ours to kill."""
 
@@ -86,7 +63,7 @@ class Parts(Platform):
         (trainers / "steady" / "train.py").write_text(trainer)
         manifest = 'label = "Steady"\nmodule = "spare_trainers.steady.train"\ntasks = ["anything"]\n'
         (trainers / "steady" / "trainer.toml").write_text(manifest)
-        self.database = Database()
+        self.database = OwnDatabase()
         super().__init__(folder, TRAINERS_DIR=str(trainers), **{**self.database.variables, **variables})
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self.run("manage.py", "migrate", "--verbosity", "0")

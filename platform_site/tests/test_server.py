@@ -13,6 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from platform_site.tests.own_database import OwnDatabase
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 MIB = 1024**2
 
@@ -28,7 +30,9 @@ class Site:
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
+        self.database = OwnDatabase()
         self.environment = {**os.environ, "DATA_DIR": str(folder), "SITE_URL": f"http://127.0.0.1:{self.port}"}
+        self.environment |= {"DJANGO_SETTINGS_MODULE": "platform_site.settings", **self.database.variables}
         self.run("manage.py", "migrate", "--verbosity", "0")
         command = [sys.executable, "manage.py", "serve", "--port", str(self.port)]
         self.process = subprocess.Popen(command, cwd=ROOT, env=self.environment)
@@ -59,6 +63,15 @@ class Site:
         finally:
             connection.close()
 
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            self.process.wait(20)
+        finally:
+            self.process.kill()
+            self.database.drop()
+
     def memory(self) -> int:
         return int(psutil.Process(self.process.pid).memory_info().rss)
 
@@ -67,8 +80,7 @@ class Site:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     site = Site(tmp_path_factory.mktemp("site"))
     yield site
-    site.process.terminate()
-    assert site.process.wait(20) is not None
+    site.end()
 
 
 def test_it_is_alive_and_ready(site: Site) -> None:
@@ -105,7 +117,6 @@ def test_a_stalled_reader_costs_no_memory(site: Site) -> None:
         "from training.storage.store import internal_store as s\n"
         f"s().put('big.bin', b'x' * {200 * MIB}); print(s().presign_get('big.bin'))"
     )
-    site.environment["DJANGO_SETTINGS_MODULE"] = "platform_site.settings"
     path = site.run("-c", code).strip().removeprefix(f"http://127.0.0.1:{site.port}")
     before = site.memory()
     with socket.create_connection(("127.0.0.1", site.port), timeout=30) as client:
