@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from platform_site.tests.own_database import OwnDatabase
 from platform_site.tests.test_end_to_end import Platform
-from platform_site.tests.test_faults import Database
 from platform_site.tests.test_server import ROOT
 
 pytestmark = pytest.mark.timeout(180)
@@ -74,7 +74,7 @@ class Place(Platform):
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
-        self.database = Database()
+        self.database = OwnDatabase()
         super().__init__(folder, DJANGO_SECRET_KEY=SECRET, **self.database.variables)
 
     def refused(self, *arguments: str) -> str:
