@@ -110,8 +110,9 @@ class ChildCaller:
         if self._found.adapter is None:
             raise Unreachable(self._found.error)
         try:
-            self._start(variables_of(self._found.adapter))
-            self._ask({"call": "open", "arguments": [], "state": {}}, tick)
+            variables = variables_of(self._found.adapter)
+            self._start()
+            self._ask({"call": "open", "arguments": [variables], "state": {}}, tick)
         except AdapterError as error:
             self.close()
             raise Unreachable(str(error), retry_after=error.retry_after) from error
@@ -132,7 +133,7 @@ class ChildCaller:
             self._connection.close()
         self._process = self._connection = None
 
-    def _start(self, variables: dict[str, str]) -> None:
+    def _start(self) -> None:
         ours, theirs = socket.socketpair()
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
         command = [sys.executable, "-m", "observability.runner", str(self._found.path), str(theirs.fileno())]
@@ -140,7 +141,7 @@ class ChildCaller:
             self._process = subprocess.Popen(
                 command,
                 cwd=Path(__file__).resolve().parent.parent,
-                env=inherited | variables,
+                env=inherited,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -3,7 +3,8 @@
 Run as `python -m observability.runner FILE FD`. FD is a socket to the parent;
 when it closes, for whatever reason, this process and all that it has started
 end at once, also in the middle of a call. It knows no Django, no database and
-no secret but the variables of its own adapter.
+no secret but the variables of its own adapter, which come over the socket once
+no other process of its user can look into this one.
 """
 
 import ctypes
@@ -22,14 +23,16 @@ from observability.discovery import load
 from observability.family import family_kill
 from observability.wire import Message, arguments, frame, receive_all, unframe
 
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
 STATELESS = {"check", "get_metrics", "get_experiment_url"}
 Requests = queue.SimpleQueue[Message]
 
 
 def main() -> None:
     path, connection = Path(sys.argv[1]), socket.socket(fileno=int(sys.argv[2]))
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # should a call never let the reader run
+    libc = ctypes.CDLL(None)
+    libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)  # as platform_site/privacy.py, which knows the site
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # should a call never let the reader run
     os.dup2(2, 1)  # what an SDK prints belongs to its last words
     requests: Requests = queue.SimpleQueue()
     threading.Thread(target=_read, args=(connection, requests), daemon=True).start()
@@ -38,25 +41,26 @@ def main() -> None:
         request = requests.get()
         try:
             if adapter is None:
-                adapter = adapter_open(path)
-            answer = call(adapter, request)
+                adapter = adapter_open(path, *request["arguments"])
+                answer = {"result": None, "state": request["state"]}
+            else:
+                answer = call(adapter, request)
         except Exception as error:  # whatever an SDK raises: the parent decides what it means
             answer = failure(error)
         connection.sendall(frame(answer))
 
 
-def adapter_open(path: Path) -> Adapter:
+def adapter_open(path: Path, variables: dict[str, str]) -> Adapter:
+    """The first request, which brings the adapter's variables. They are in the environment too, for its SDK."""
+    os.environ.update(variables)
     adapter = load(path)()
-    variables = [variable.name for variable in adapter.variables if variable.name in os.environ]
-    adapter.initialize({name: os.environ[name] for name in variables})
+    adapter.initialize(variables)
     return adapter
 
 
 def call(adapter: Adapter, request: Message) -> Message:
     """Make one call; its result, and the state as the call has left it."""
     name, state = request["call"], request["state"]
-    if name == "open":
-        return {"result": None, "state": state}
     values: list[Any] = arguments(name, request["arguments"])
     result = getattr(adapter, name)(*values, *([] if name in STATELESS else [state]))
     return {"result": result, "state": state}

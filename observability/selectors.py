@@ -52,7 +52,7 @@ def ledger_rows(job: TrainingJob) -> list[LedgerRow]:
     """The job's deliveries, then the backends that are configured and are not told of it."""
     head = heads([job.pk]).get(job.pk)
     reached = head.seq if head else 0
-    breakers = {one.backend: one for one in Breaker.objects.filter(opened_until__gt=timezone.now())}
+    breakers = {one.backend: one for one in Breaker.objects.filter(opened_until__isnull=False)}
     rows = {one.backend: _row(one, reached, breakers.get(one.backend)) for one in Delivery.objects.filter(job=job)}
     for name in configured():
         if name not in rows:

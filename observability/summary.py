@@ -8,21 +8,20 @@ they change, a new follower begins anew and its first batch replaces the rows.
 import hashlib
 import json
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
+from django.db import transaction
 from numpy.typing import NDArray
 
 from training.jobs.effective import Limit, attempt_limits, effective_mask
-from training.journal.follower import follow
-from training.journal.reader import Columns, Record
+from training.journal.reader import Columns, heads, metric_columns
 from training.journal.rows import write_turn
-from training.models import FollowerCursor, JobAttempt, MetricSummary, RecordKind, TrainingJob
+from training.models import FollowerCursor, JobAttempt, MetricSummary, TrainingJob
 from training.trainers import trainers_all
 
 Mask = NDArray[np.bool_]
 Points = tuple[NDArray[np.float64], NDArray[np.int64]]
-RECORDS = 500  # in one transaction
+RECORDS = 2000  # in one transaction
 FIGURES = ("count", "nonfinite", "first", "latest", "minimum", "maximum", "total", "best", "best_epoch")
 
 
@@ -33,23 +32,32 @@ def summary_update(job: TrainingJob) -> int:
     follower = f"summary:{hashlib.sha256(json.dumps(resumed).encode()).hexdigest()[:16]}"
     trainer = trainers_all().get(job.trainer)
     directions = trainer.directions if trainer else {}
-    take, total = partial(_take, follower, attempt_limits(attempts), directions), 0
-    while True:
-        with write_turn():  # in short turns: those who commit reports wait for the same lock
-            count = follow(follower, job.pk, take, RECORDS)
+    FollowerCursor.objects.get_or_create(follower=follower, job_id=job.pk)
+    limits, total = attempt_limits(attempts), 0
+    while count := _next_block(follower, limits, directions, job.pk):
         total += count
-        if count < RECORDS:
-            return total
+    return total
 
 
-def _take(
-    follower: str, limits: dict[int, Limit], directions: dict[str, str], job_id: int, records: Sequence[Record]
-) -> None:
-    if not FollowerCursor.objects.filter(follower=follower, job_id=job_id, seq__gt=0).exists():
+def _next_block(follower: str, limits: dict[int, Limit], directions: dict[str, str], job_id: int) -> int:
+    """Read outside of the transaction: it is short, and those who commit reports hardly wait for it."""
+    cursor = FollowerCursor.objects.filter(follower=follower, job_id=job_id)
+    begun, head = cursor.values_list("seq", flat=True).first() or 0, heads([job_id]).get(job_id)
+    if head is None or head.seq <= begun:
+        return 0
+    until = min(head.seq, begun + RECORDS)
+    points = _points(metric_columns(job_id, after=begun, until=until), limits)
+    with write_turn(), transaction.atomic():
+        if cursor.filter(seq=begun).update(seq=until):  # else another process was quicker
+            _store(follower, job_id, points, directions, anew=begun == 0)
+    return until - begun
+
+
+def _store(follower: str, job_id: int, points: dict[str, Points], directions: dict[str, str], anew: bool) -> None:
+    if anew:
         MetricSummary.objects.filter(job_id=job_id).delete()
         older = FollowerCursor.objects.filter(job_id=job_id, follower__startswith="summary:")
         older.exclude(follower=follower).delete()
-    points = _points(records, limits)
     summaries = {row.name: row for row in MetricSummary.objects.filter(job_id=job_id, name__in=points)}
     for name, (values, epochs) in points.items():
         summary = summaries.setdefault(name, MetricSummary(job_id=job_id, name=name))
@@ -59,17 +67,12 @@ def _take(
     )
 
 
-def _points(records: Sequence[Record], limits: dict[int, Limit]) -> dict[str, Points]:
+def _points(blocks: Sequence[Columns], limits: dict[int, Limit]) -> dict[str, Points]:
     """The effective values of each metric and their epochs, in the journal's order."""
-    blocks: dict[tuple[str, ...], list[Record]] = {}
-    for record in records:
-        if record.kind == RecordKind.METRICS:
-            blocks.setdefault(record.names, []).append(record)
     parts: dict[str, list[tuple[Columns, Mask, int]]] = {}
-    for listed, block in blocks.items():
-        columns = _columns(listed, block)
+    for columns in blocks:
         mask = effective_mask(columns, limits)
-        for index, name in enumerate(listed if mask.any() else ()):
+        for index, name in enumerate(columns.names if mask.any() else ()):
             parts.setdefault(name, []).append((columns, mask, index))
     points = {}
     for name, found in parts.items():
@@ -78,18 +81,6 @@ def _points(records: Sequence[Record], limits: dict[int, Limit]) -> dict[str, Po
         epochs = np.concatenate([columns.epoch[mask] for columns, mask, _ in found])
         points[name] = values[order], epochs[order]
     return points
-
-
-def _columns(names: tuple[str, ...], block: Sequence[Record]) -> Columns:
-    return Columns(
-        names,
-        np.array([record.seq for record in block], np.int64),
-        np.array([record.attempt for record in block], np.int64),
-        np.array([-1 if record.step is None else record.step for record in block], np.int64),
-        np.array([-1 if record.epoch is None else record.epoch for record in block], np.int64),
-        np.array([record.time for record in block], np.float64),
-        np.array([record.values for record in block], np.float64).reshape(len(block), len(names)),
-    )
 
 
 def _add(summary: MetricSummary, values: NDArray[np.float64], epochs: NDArray[np.int64], direction: str) -> None:

@@ -45,6 +45,7 @@ class WeightsAndBiases(Adapter):
     def initialize(self, config: Mapping[str, str]) -> None:
         self._failures = Failures(self.variables, config, _is_permanent)
         os.environ.update({one.name: config[one.name] for one in self.variables if config.get(one.name)})
+        os.environ.pop("WANDB_API_KEY", None)  # it is in the settings; wandb-core can't hide its environment
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # of the SDK's own crashes, to its makers
         self._config = dict(config)
         self._mode = config.get("WANDB_MODE") or ("online" if config.get("WANDB_API_KEY") else "offline")

@@ -14,7 +14,7 @@ class JsonLines(Adapter):
         self.folder = Path(config["JSONLINES_DIR"])
 
     def create_experiment(self, job, state):
-        return f"job-{job.job_id}"
+        return f"job-{job.job_id}-{job.created:.0f}"
 
     def log_parameters(self, experiment_id, parameters, state):
         self.append(experiment_id, state, [{"parameters": dict(parameters)}])

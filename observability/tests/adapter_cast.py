@@ -31,6 +31,7 @@ NAMES = (
 VALUES = (0.1, math.nan, math.inf, -math.inf, -0.0, 1e-300, 1.7e308, -3.5, 1 / 3)
 FLOAT32_LARGEST = 3.4028234663852886e38
 LARGEST = 1.7976931348623157e308
+Config = dict[str, str]
 Points = dict[str, list[tuple[int, float, float]]]
 
 

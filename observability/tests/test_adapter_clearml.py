@@ -7,8 +7,7 @@ import pytest
 from observability.adapters.clearml import ClearMl
 from observability.base import AdapterError, Ending, LogLine
 from observability.names import group_split
-from observability.tests.adapter_cast import TIME, comparable, expected, job_facts, opened, reports, stored
-from observability.tests.adapter_contract import AdapterContract, Config
+from observability.tests.adapter_cast import TIME, Config, comparable, expected, job_facts, opened, reports, stored
 from observability.tests.backends import clearml
 from observability.tests.backends.processes import free_port
 
@@ -26,14 +25,6 @@ def server(config: Config) -> Iterator[clearml.Server]:
     one = clearml.servers[config["CLEARML_API_HOST"]]
     yield one
     one.refuse, one.loses = 0, set()
-
-
-class TestContract(AdapterContract):
-    adapter = ClearMl
-    backend = clearml
-
-    def encode(self, name: str) -> str:
-        return clearml.key(name)
 
 
 def lines(count: int, first: int = 1) -> list[LogLine]:

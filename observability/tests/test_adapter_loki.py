@@ -8,8 +8,7 @@ import pytest
 
 from observability.adapters.loki import Loki
 from observability.base import AdapterError, Ending, LogLine
-from observability.tests.adapter_cast import TIME, job_facts, opened, reports, stored
-from observability.tests.adapter_contract import Config
+from observability.tests.adapter_cast import TIME, Config, job_facts, opened, reports, stored
 from observability.tests.backends import loki
 from observability.tests.backends.processes import free_port
 

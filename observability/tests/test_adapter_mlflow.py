@@ -8,8 +8,7 @@ import pytest
 from observability.adapters.mlflow import NAMES, Mlflow
 from observability.base import AdapterError, Ending, Report
 from observability.standins.loopback import loopback
-from observability.tests.adapter_cast import TIME, job_facts, opened, reports, stored
-from observability.tests.adapter_contract import AdapterContract, Config
+from observability.tests.adapter_cast import TIME, Config, job_facts, opened, reports, stored
 from observability.tests.backends import mlflow
 from observability.tests.backends.processes import free_port
 
@@ -25,15 +24,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def config(folder: Path) -> Iterator[Config]:
     with mlflow.backend(folder) as variables:
         yield variables
-
-
-class TestContract(AdapterContract):
-    adapter = Mlflow
-    backend = mlflow
-    signed_zero = False
-
-    def encode(self, name: str) -> str:
-        return NAMES.encode(name)
 
 
 def point(value: float, step: int = 1, time: float = TIME) -> Report:

@@ -10,8 +10,7 @@ from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 
 from observability.adapters.tensorboard import TensorBoard
 from observability.base import AdapterError, Ending
-from observability.tests.adapter_cast import job_facts, opened, reports, stored
-from observability.tests.adapter_contract import AdapterContract, Config
+from observability.tests.adapter_cast import Config, job_facts, opened, reports, stored
 from observability.tests.backends import tensorboard
 
 
@@ -19,11 +18,6 @@ from observability.tests.backends import tensorboard
 def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
     with tensorboard.backend(tmp_path_factory.mktemp("tensorboard")) as variables:
         yield variables
-
-
-class TestContract(AdapterContract):
-    adapter = TensorBoard
-    backend = tensorboard
 
 
 def files(experiment: str, config: Config) -> list[Path]:

@@ -12,8 +12,7 @@ import wandb as sdk
 from observability.adapters._wandb_online import Online
 from observability.adapters.wandb import NAMES, WeightsAndBiases
 from observability.base import AdapterError, Ending
-from observability.tests.adapter_cast import TIME, comparable, expected, job_facts, opened, reports, stored
-from observability.tests.adapter_contract import AdapterContract, Config
+from observability.tests.adapter_cast import TIME, Config, comparable, expected, job_facts, opened, reports, stored
 from observability.tests.backends import wandb
 from observability.tests.backends.processes import quiet_environment
 
@@ -22,14 +21,6 @@ from observability.tests.backends.processes import quiet_environment
 def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
     with wandb.backend(tmp_path_factory.mktemp("wandb")) as variables:
         yield variables
-
-
-class TestContract(AdapterContract):
-    adapter = WeightsAndBiases
-    backend = wandb
-
-    def encode(self, name: str) -> str:
-        return NAMES.encode(name)
 
 
 def test_the_file_tells_of_the_job_and_its_end(config: Config) -> None:

@@ -1,15 +1,13 @@
 """W&B's adapter online: the real SDK, to a server of our own that keeps lines at their offsets as W&B's does."""
 
 from collections.abc import Iterator
-from types import SimpleNamespace
 
 import pytest
 import wandb as sdk
 
-from observability.adapters.wandb import NAMES, WeightsAndBiases
+from observability.adapters.wandb import WeightsAndBiases
 from observability.base import AdapterError, Ending
-from observability.tests.adapter_cast import job_facts, opened, reports
-from observability.tests.adapter_contract import AdapterContract, Config
+from observability.tests.adapter_cast import Config, job_facts, opened, reports
 from observability.tests.backends import wandb
 
 
@@ -21,16 +19,6 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
         sdk.teardown()  # its service keeps the variables that it began with
         yield variables
         sdk.teardown()
-
-
-class TestContract(AdapterContract):
-    adapter = WeightsAndBiases
-    backend = SimpleNamespace(read=wandb.read_online)
-    signed_zero = False
-    readable = False
-
-    def encode(self, name: str) -> str:
-        return NAMES.encode(name)
 
 
 def test_the_end_is_told(config: Config) -> None:

@@ -4,13 +4,19 @@ Each needs `tests/backends/NAME.py` with `backend(folder)`, a context manager th
 gives the variables which reach a real backend, and `read(experiment_id, variables)`,
 which reads its points without the adapter. A backend that maps names says by
 `key(name)` how it writes one, or has its mapping in the adapter's module as NAMES.
+`signed_zero = False` where it can't tell -0.0 from 0.0, `readable = False` where its
+adapter can't read it. A second way to reach one (WAYS) names its adapter as ADAPTER.
 """
 
 import importlib
 import itertools
 import math
+import os
+import random
+import signal
 import struct
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +24,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from django.db.models.functions import Now
+from django.utils import timezone
 
 from observability import ledger
 from observability.base import Adapter, Losses
@@ -25,24 +33,18 @@ from observability.calls import caller_of
 from observability.discovery import Found, find
 from observability.examples import jsonlines
 from observability.models import Delivery
-from observability.tests.adapter_cast import value_held
+from observability.tests.adapter_cast import NAMES, VALUES, job_facts, value_held
 from observability.tests.conftest import Configure
 from observability.tests.faulty import drain, end
 from training.journal.payloads import Item, Metrics
 from training.journal.reader import records_after
-from training.models import RecordKind, TrainingJob
-from training.tests.journal_entries import TIME, lines, tell
+from training.models import Checkpoint, JobAttempt, JobState, RecordKind, TrainingJob
+from training.tests.journal_entries import TIME, event, lines, tell
 
 EXAMPLE = Path(jsonlines.__file__)
 FOUND = {name: found for name, found in find([EXAMPLE]).items() if found.adapter is not None}
-NAMES = (
-    "train/box_loss",
-    "metrics/mAP50-95(B)",
-    "lr/pg0",
-    "system/gpu.0.utilization",
-    "검증/정확도 (top 1)",
-    "odd:a=b%c",
-)
+WAYS = (*sorted(FOUND), "wandb_online")
+OUTSIDE = [way for way in WAYS if way != "database"]  # in processes of their own, which may be killed
 Told = Callable[..., TrainingJob]
 Point = tuple[int, float, float]
 numbers = itertools.count(1000)  # jobs of their own: a backend outlives the database of a test
@@ -56,6 +58,14 @@ class Backend:
     found: Found
     variables: Mapping[str, str]
     module: ModuleType
+
+    @property
+    def signed_zero(self) -> bool:
+        return bool(getattr(self.module, "signed_zero", True))
+
+    @property
+    def readable(self) -> bool:
+        return bool(getattr(self.module, "readable", not self.adapter.losses.no_points))
 
     @property
     def adapter(self) -> type[Adapter]:
@@ -72,11 +82,11 @@ class Backend:
         return self.module.read(delivery.experiment_id, self.variables)
 
 
-@pytest.fixture(scope="module", params=sorted(FOUND))
+@pytest.fixture(scope="module", params=WAYS)
 def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
     module = importlib.import_module(f"observability.tests.backends.{request.param}")
     with module.backend(tmp_path_factory.mktemp(request.param)) as variables:
-        yield Backend(FOUND[request.param], dict(variables), module)
+        yield Backend(FOUND[getattr(module, "ADAPTER", request.param)], dict(variables), module)
 
 
 @pytest.fixture
@@ -90,25 +100,29 @@ def backend(running: Backend, configure: Configure, monkeypatch: pytest.MonkeyPa
 @pytest.fixture
 def job(told_job: Told, backend: Backend) -> TrainingJob:
     config = {"epochs": 3, "lr0": 0.01, "name": "한글 'quoted'", "nested": {"a": [1, None]}, "flag": True, "empty": ""}
-    return told_job(backend.found.name, config=config, pk=next(numbers))
+    config["long (한글)"] = "값" * 9000
+    made = told_job(backend.found.name, config=config, pk=next(numbers))
+    attempt = JobAttempt.objects.create(job=made, number=1, opened_at=timezone.now(), lease_until=timezone.now())
+    facts: dict[str, Any] = {"kind": "best", "epoch": 2, "key": f"{made.pk}", "size": 7, "sha256": "a" * 64}
+    Checkpoint.objects.create(job=made, attempt=attempt, **facts)
+    return made
 
 
-def report(step: int, moment: float, **values: float) -> Metrics:
-    return Metrics(
-        None, TIME + moment, step, step // 10, tuple(values), struct.pack(f"<{len(values)}d", *values.values())
-    )
+def report(step: int | None, moment: float, values: Mapping[str, float]) -> Metrics:
+    packed = struct.pack(f"<{len(values)}d", *values.values())
+    return Metrics(None, TIME + moment, step, None if step is None else step // 10, tuple(values), packed)
 
 
 def story() -> list[Item]:
-    """What a run may say: plain values, extreme ones, several names, steps that go back, equal points, log lines."""
-    values = [0.1, -0.0, 1e-40, 1e300, 2.5, math.nan, math.inf, -math.inf, 1 / 3, -7.25]
+    """All that a backend may stumble over: odd names and values, steps that go back, equal points, lines, a file."""
     items: list[Item] = []
-    for step, value in enumerate(values):
-        items.append(report(step, step * 0.25, **{NAMES[0]: value, NAMES[1]: step / 10}))
-        items.append(report(step, step * 0.25 + 0.125, **{name: float(step) for name in NAMES[2:]}))
+    for step, value in enumerate([1e-40, 2.5, -7.25, *VALUES]):
+        items.append(report(step, step * 0.25, {NAMES[0]: value, NAMES[1]: step / 10}))
+        items.append(report(step, step * 0.25 + 0.125, {name: float(step) for name in NAMES[2:]}))
     items.append(lines("a line", "\x1b[31mred\x1b[0m 빨강"))
-    items += [report(step, 10 + step, **{NAMES[0]: step / 7}) for step in (20, 5, 6, 21)]
-    items += [report(30, 40.0, **{NAMES[0]: 1.5})] * 2
+    items += [report(step, 10 + step, {NAMES[0]: step / 7}) for step in (20, 5, 6, 21)]
+    items.append(event(type="checkpoint", kind="best", epoch=2, size=7))
+    items += [report(30, 40.0, {NAMES[0]: 1.5})] * 2
     return items
 
 
@@ -140,10 +154,13 @@ def held(points: list[Point], losses: Losses) -> list[Point]:
     ]
 
 
-def comparable(points: list[Point], losses: Losses) -> list[tuple[Any, ...]]:
+def comparable(points: list[Point], losses: Losses, signed_zero: bool = True) -> list[tuple[Any, ...]]:
     """Points as texts, so that NaN equals NaN; sorted where the backend keeps a set and no order."""
     moments = 3 if losses.milliseconds else 6
-    rows = [(step, 0.0 if losses.no_time else round(time, moments), repr(value + 0.0)) for step, time, value in points]
+    rows = [
+        (step, 0.0 if losses.no_time else round(time, moments), repr(value if signed_zero else value + 0.0))
+        for step, time, value in points
+    ]
     merges = losses.merges_equal_points or losses.merges_equal_steps
     return sorted(set(rows)) if merges else rows
 
@@ -158,7 +175,8 @@ def assert_holds(backend: Backend, job: TrainingJob, read: dict[str, list[Point]
     assert set(found) == {backend.key(name) for name in said}
     for name, points in said.items():
         there = found[backend.key(name)]
-        assert comparable(there, losses) == comparable(held(points, losses), losses), name
+        zero = backend.signed_zero
+        assert comparable(there, losses, zero) == comparable(held(points, losses), losses, zero), name
         if losses.merges_equal_points:
             assert len(there) == len(set(comparable(there, losses))), f"{name} is doubled"
 
@@ -183,12 +201,27 @@ def test_what_the_adapter_reads_is_what_is_there(backend: Backend, job: Training
     try:
         caller.open(lambda: None)
         experiment = Delivery.objects.get(job=job, backend=backend.found.name).experiment_id
-        found = caller.call("get_metrics", [experiment, list(NAMES)], {}, lambda: None)
+        found = caller.call("get_metrics", [experiment, [*NAMES, "not/there"]], {}, lambda: None)
         assert caller.call("check", [], {}, lambda: None) is not None
     finally:
         caller.close()
-    if found is not None and not backend.adapter.losses.no_points:
+    assert (found is not None) == backend.readable
+    if found is not None:
+        assert found.pop("not/there") == []
         assert_holds(backend, job, {backend.key(name): [tuple(p) for p in points] for name, points in found.items()})
+
+
+def test_an_experiment_is_found_again_and_is_nobody_elses(backend: Backend) -> None:
+    """Also after a crash that took its state along; and two platforms with the same numbers do not meet."""
+    ours, another, theirs = job_facts(7), job_facts(8), job_facts(7, created=1_500_000_000.0)
+    caller = caller_of(backend.found)
+    try:
+        caller.open(lambda: None)
+        made = [caller.call("create_experiment", [job], {}, lambda: None) for job in (ours, another, theirs, ours)]
+    finally:
+        caller.close()
+    shared = backend.adapter.in_process or backend.adapter.losses.no_points  # lines are told apart by LOKI_LABELS
+    assert made[0] == made[3] and len(set(made)) == (2 if shared else 3)
 
 
 @pytest.mark.parametrize("crash", [1, 2, 3, 4, 5])
@@ -208,24 +241,43 @@ def test_a_crash_between_the_send_and_the_cursor_doubles_nothing(
     monkeypatch.setattr(ledger, "move", cut)
     drain(lane(backend.found.name))
     assert next(moves) > crash
-    if backend.adapter.repeats_harmless:
-        assert_holds(backend, job)
-    else:
-        losses, found = backend.adapter.losses, backend.read(job)
-        for name, points in journal(job).items():
-            there = set(comparable(found[backend.key(name)], losses))
-            assert there == set(comparable(held(points, losses), losses))
+    assert_holds(backend, job)
 
 
-def test_a_second_attempt_goes_on_in_the_same_experiment(backend: Backend, job: TrainingJob, lane: Any) -> None:
-    tell(job, *[report(step, float(step), loss=step / 3) for step in range(10)])
+@pytest.mark.parametrize("running", OUTSIDE, indirect=True)
+def test_a_process_that_is_killed_at_any_moment_doubles_and_loses_nothing(
+    backend: Backend, job: TrainingJob, lane: Any
+) -> None:
+    """kill -9 during, or just after, the first call of each part of the run."""
+    moments, one, delivery = random.Random(4), lane(backend.found.name), Delivery.objects.filter(job=job)
+    ledger.deliveries_open([job.pk])
+    for part in (story()[:15], story()[15:]):
+        reached = tell(job, *part)
+        one._opened(delivery.get(backend=backend.found.name))
+        killer = threading.Timer(moments.uniform(0, 0.04), os.kill, [one._caller._process.pid, signal.SIGKILL])
+        killer.start()
+        while delivery.get(backend=backend.found.name).seq < reached:
+            drain(one)
+            ledger.retry(delivery)
+        killer.join()
+    assert_holds(backend, job)
+
+
+@pytest.mark.parametrize("state", [JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED])
+def test_a_second_attempt_goes_on_in_the_same_experiment(
+    backend: Backend, job: TrainingJob, lane: Any, state: JobState
+) -> None:
+    """Also when the end was told twice, as after a crash."""
+    tell(job, *[report(step, float(step), {"loss": step / 3}) for step in range(10)])
     ledger.deliveries_open()
     drain(lane(backend.found.name))
     before = Delivery.objects.get(job=job, backend=backend.found.name).experiment_id
-    end(job)
-    drain(lane(backend.found.name))
+    for _ in range(2):
+        Delivery.objects.update(finalized_seq=0)
+        TrainingJob.objects.filter(pk=job.pk).update(state=state, error_message="out of memory" * 1000, ended_at=Now())
+        drain(lane(backend.found.name))
     TrainingJob.objects.filter(pk=job.pk).update(state="running", attempt=2, ended_at=None)
-    tell(job, *[report(step, 100.0 + step, loss=step / 5) for step in range(6, 12)])
+    tell(job, *[report(step, 100.0 + step, {"loss": step / 5}) for step in range(6, 12)])
     drain(lane(backend.found.name))
     end(job)
     drain(lane(backend.found.name))

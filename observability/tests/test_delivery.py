@@ -144,6 +144,23 @@ def test_the_process_of_a_backend_has_its_own_variables_and_no_other(
     assert seen <= {*os.environ, "LC_CTYPE"}
 
 
+def test_the_keys_of_a_backend_are_hidden_from_other_processes_of_its_user(
+    tmp_path: Path, told_job: Told, lane: Lanes, configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It can't be looked into, and has its keys only since then: none is in what it was started with."""
+    monkeypatch.setenv("HIDDEN_KEY", "very-secret")
+    tell_pid = "import ctypes; self.note('seen', os.getpid(), ctypes.CDLL(None).prctl(3), os.environ['HIDDEN_KEY'])"
+    configure("hidden", places=(write(tmp_path, "hidden", tell_pid),))
+    tell(told_job("hidden"), metrics(1, loss=1.0))
+    ledger.deliveries_open()
+    drain(lane("hidden"))
+    _, process_id, dumpable, key = next(call for call in calls(tmp_path, "hidden") if call[0] == "seen")
+    assert (dumpable, key) == (0, "very-secret")
+    if os.getuid() == 0:  # nobody else may read it now
+        started_with = Path(f"/proc/{process_id}/environ").read_bytes()
+        assert b"PATH=" in started_with and b"very-secret" not in started_with
+
+
 def test_lines_and_points_move_apart_when_one_of_them_fails(
     tmp_path: Path, told_job: Told, lane: Lanes, configure: Configure
 ) -> None:

@@ -19,7 +19,7 @@ from training.benchmarks.rig.folder import temporary_folder
 from training.benchmarks.rig.house import House
 
 JOB_SECONDS = 45.0
-AFTER_SECONDS = 240.0  # until every job has ended, once nothing is killed any more
+CALM_SECONDS = 90.0  # beside a job's own time: until every job has ended, once nothing is killed any more
 TRAINER = """
 import os
 import time
@@ -62,7 +62,7 @@ def run(options: Mapping[str, Any], console: Console) -> dict[str, Any]:
         house.ask("make", str(jobs))
         pages = house.pages_open(options["pages"])
         kills = _torment(house, options, console)
-        _quiet(house, console)
+        _quiet(house, seconds + CALM_SECONDS, console)
         pages.terminate()
         seen = json.loads(house.ask("count", house.url))
         figures = _judge(seen, said) | {"kills": kills, "jobs": jobs, "pages": options["pages"]}
@@ -101,10 +101,12 @@ def _torment(house: House, options: Mapping[str, Any], console: Console) -> dict
     return kills
 
 
-def _quiet(house: House, console: Console) -> None:
-    deadline = time.monotonic() + AFTER_SECONDS
-    while open_jobs := int(house.ask("open")):
-        console.print(f"{open_jobs} jobs are still open", style="dim")
+def _quiet(house: House, seconds: float, console: Console) -> None:
+    """Let what runs end, for so long. What still waits is cancelled: its turn might be minutes away."""
+    deadline = time.monotonic() + seconds
+    while open_jobs := json.loads(house.ask("calm")):
+        told = ", ".join(f"{count} {state}" for state, count in open_jobs.items())
+        console.print(f"{told}, {max(0.0, deadline - time.monotonic()):.0f} s left", style="dim")
         if time.monotonic() > deadline:
             return
         time.sleep(3)

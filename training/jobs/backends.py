@@ -1,9 +1,11 @@
 """Which tracking tools hear of a job. The names are those of the settings; what is behind them is not known here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+
+_labels: dict[str, str] = {}
 
 
 def backends_chosen(chosen: Sequence[str] | None) -> list[str]:
@@ -22,3 +24,12 @@ def backends_chosen(chosen: Sequence[str] | None) -> list[str]:
 def backends_still(chosen: Sequence[str]) -> list[str]:
     """Those of another job's backends that are still configured."""
     return [name for name in chosen if name in settings.OBSERVABILITY_BACKENDS]
+
+
+def backends_label(labels: Mapping[str, str]) -> None:
+    """What people call the backends; told at the start by who knows what is behind the names."""
+    _labels.update(labels)
+
+
+def backend_label(name: str) -> str:
+    return _labels.get(name, name)

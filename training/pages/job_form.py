@@ -9,6 +9,7 @@ from django.conf import settings as platform
 from django.core.exceptions import ValidationError
 from django.forms import BoundField
 
+from training.jobs.backends import backend_label
 from training.models import Dataset, PretrainedWeights
 from training.pages.job_choice import JobChoice
 from training.pages.quick_select import QuickSelect
@@ -91,7 +92,7 @@ class JobForm(forms.Form):
         for setting in self.schema:
             self.fields[PREFIX + setting.name] = setting_field(setting)
         for name in backends_offered():
-            self.fields[BACKEND + name] = forms.BooleanField(required=False, label=name)
+            self.fields[BACKEND + name] = forms.BooleanField(required=False, label=plain_text(backend_label(name)))
 
     def usual_name(self) -> str:
         """What the job is called if nobody names it."""

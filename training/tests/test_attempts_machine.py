@@ -27,10 +27,20 @@ from training.jobs.lost import attempt_give_up, attempt_lose
 from training.jobs.services import job_cancel, job_restart
 from training.jobs.states import ENDED, LIVE, allowed
 from training.jobs.transition import NotAllowed
-from training.journal.payloads import Metrics
+from training.journal.payloads import Line, Lines, Metrics
 from training.journal.reader import Record, records_after
 from training.journal.writer import Append, Appended, commit
-from training.models import ErrorType, JobAttempt, JobState, RecordKind, Slot, TrainingJob, Worker
+from training.models import (
+    ErrorType,
+    JobAttempt,
+    JobState,
+    LogLevel,
+    RecordKind,
+    Slot,
+    TrainingJob,
+    TrainingLog,
+    Worker,
+)
 from training.tests.conftest import job_make
 from training.tests.test_resume import saved
 
@@ -40,8 +50,12 @@ AGE = st.integers(0, 3)  # which attempt speaks: the newest, or one that is that
 COUNT = st.integers(1, 3)
 
 
-def point(no: int, attempt: int) -> Metrics:
-    return Metrics(no, 1.7e9, no, None, ("number",), struct.pack("<d", 1000 * attempt + no))
+def word(no: int, attempt: int) -> Metrics | Lines:
+    """What a trainer says under a number: a point, and each third time a log line."""
+    number = 1000 * attempt + no
+    if no % 3 == 0:
+        return Lines(no, [Line(LogLevel.INFO, "trainer", 1.7e9, str(number))])
+    return Metrics(no, 1.7e9, no, None, ("number",), struct.pack("<d", number))
 
 
 class Run(RuleBasedStateMachine):
@@ -186,9 +200,11 @@ class Run(RuleBasedStateMachine):
         assert [record.seq for record in records] == list(range(1, len(records) + 1))
         speaking = [record.attempt for record in records]
         assert speaking == sorted(speaking)
-        values = [record.values[0] for record in records if record.kind == RecordKind.METRICS]
+        lines = dict(TrainingLog.objects.filter(job=self.job, source="trainer").values_list("seq", "message"))
+        said = [record for record in records if record.kind == RecordKind.METRICS or record.seq in lines]
+        values = [float(lines[one.seq] if one.seq in lines else one.values[0]) for one in said]
         told = [1000.0 * number + no for number, last in sorted(self.acknowledged.items()) for no in range(1, last + 1)]
-        assert values == told
+        assert values == told and TrainingLog.objects.filter(job=self.job, source="trainer").count() == len(lines)
 
     def every_change_of_state_is_recorded_and_allowed(self, job: TrainingJob, records: list[Record]) -> None:
         state: str = JobState.QUEUED
@@ -208,7 +224,7 @@ class Run(RuleBasedStateMachine):
         return JobAttempt.objects.filter(job=self.job, number=self.number(age)).first()
 
     def say(self, number: int, numbers: Any) -> Appended:
-        return commit([Append(self.job.pk, number, [point(no, number) for no in numbers])])[0]
+        return commit([Append(self.job.pk, number, [word(no, number) for no in numbers])])[0]
 
     @contextmanager
     def may_be_refused(self, age: int) -> Any:

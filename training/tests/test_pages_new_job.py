@@ -279,6 +279,9 @@ def test_all_configured_backends_are_ticked_at_first(cast: SimpleNamespace, data
     page = text_of(browser(cast.owner), NEW)
     assert re.search(r'name="to-mlflow"[^>]* checked', page) and re.search(r'name="to-tensorboard"[^>]* checked', page)
     assert 'id="job-to-database" checked disabled' in page and "--backends" not in shown_command(page)
+    assert re.findall(r">\s*([\w ]+)</label>", page[page.index('id="job-to-database"') :])[:3] == [
+        *("Database", "MLflow", "TensorBoard")
+    ]
 
 
 @pytest.mark.usefixtures("three_backends")

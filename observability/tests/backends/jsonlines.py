@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+readable = False  # the example can't read back what is there
+
 
 @contextmanager
 def backend(tmp_path: Path) -> Iterator[dict[str, str]]:

@@ -13,22 +13,39 @@ from pathlib import Path
 from observability.tests.backends.processes import ended, free_port, quiet_environment
 
 START_SECONDS = 90
+signed_zero = False
+
+
+class Server:
+    """The server on one port and one folder, which may be ended and begun again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.address = f"http://127.0.0.1:{free_port()}"
+        self._folder = folder
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """It answers; at the end it is gone, workers and all."""
+        command = [str(Path(sysconfig.get_path("scripts")) / "mlflow"), "server", "--workers", "1"]
+        command += ["--host", "127.0.0.1", "--port", self.address.rpartition(":")[2]]
+        command += ["--backend-store-uri", f"sqlite:///{self._folder / 'mlflow.sqlite3'}"]
+        command += ["--artifacts-destination", str(self._folder / "artifacts")]
+        log = self._folder / "server.log"
+        with log.open("a") as file:
+            process = subprocess.Popen(
+                command, cwd=self._folder, env=quiet_environment(), stdout=file, stderr=file, start_new_session=True
+            )
+        with ended(process):
+            _await(self.address, log, process)
+            yield
 
 
 @contextmanager
 def backend(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """The environment variables that reach it. It is ended, workers and all, at the end."""
-    address = f"http://127.0.0.1:{free_port()}"
-    command = [str(Path(sysconfig.get_path("scripts")) / "mlflow"), "server", "--workers", "1", "--host", "127.0.0.1"]
-    command += ["--port", address.rpartition(":")[2], "--backend-store-uri", f"sqlite:///{tmp_path / 'mlflow.sqlite3'}"]
-    command += ["--artifacts-destination", str(tmp_path / "artifacts")]
-    with (tmp_path / "server.log").open("w") as log:
-        process = subprocess.Popen(
-            command, cwd=tmp_path, env=quiet_environment(), stdout=log, stderr=log, start_new_session=True
-        )
-    with ended(process):
-        _await(address, tmp_path / "server.log", process)
-        yield {"MLFLOW_TRACKING_URI": address}
+    """The environment variables that reach it."""
+    server = Server(tmp_path)
+    with server.running():
+        yield {"MLFLOW_TRACKING_URI": server.address}
 
 
 def _await(address: str, log: Path, process: "subprocess.Popen[bytes]") -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "PYTHONUNBUFFERED": "1"}
+QUIET |= {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # eight processes that have nothing to do with tracking
 
 
 def free_port() -> int:

@@ -3,6 +3,7 @@
 import os
 import secrets
 import subprocess
+import time
 from pathlib import Path
 
 from django.conf import settings
@@ -11,6 +12,7 @@ from platform_site.processes import environment, python
 from training.benchmarks.rig.processes import answer_wait, free_port, program
 
 WEB_SECONDS = 90.0
+END_SECONDS = 40.0
 
 
 class House:
@@ -79,10 +81,13 @@ class House:
         return self._running["pages"]
 
     def end(self) -> None:
+        """Ask all of them to end, and kill what has not within one time for all."""
         for process in reversed(self._running.values()):
             process.terminate()
+        deadline = time.monotonic() + END_SECONDS
         for process in self._running.values():
             try:
-                process.wait(40)
+                process.wait(max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 process.kill()
+                process.wait(10)

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import urllib.request
+from contextlib import suppress
 from typing import Any
 
 import django
@@ -29,11 +30,20 @@ def cookie() -> str:
     return f"{settings.SESSION_COOKIE_NAME}={Session.objects.latest('expire_date').session_key}"
 
 
-def still_open() -> str:
-    from training.jobs.states import ENDED
-    from training.models import TrainingJob
+def calm() -> str:
+    """Cancel the jobs that wait for their turn; how many have not ended yet, by state."""
+    from django.db.models import Count
 
-    return str(TrainingJob.objects.exclude(state__in=ENDED).count())
+    from training.jobs.services import job_cancel
+    from training.jobs.states import ENDED
+    from training.jobs.transition import NotAllowed
+    from training.models import JobState, TrainingJob, User
+
+    for job in TrainingJob.objects.filter(state=JobState.QUEUED):
+        with suppress(NotAllowed):  # its turn came just now
+            job_cancel(job, User.objects.get())
+    left = TrainingJob.objects.exclude(state__in=ENDED).values_list("state")
+    return json.dumps(dict(left.annotate(Count("pk"))))
 
 
 def count(url: str) -> str:
@@ -52,7 +62,7 @@ def count(url: str) -> str:
                 _gather(stored, job_id, columns.attempt, values)
         request = urllib.request.Request(f"{url}/api/v1/training/jobs/{job_id}/metrics?full=true&name=number")
         request.add_header("Cookie", cookie())
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=20) as answer:
             _shown(shown, job_id, json.load(answer))
     states = dict(TrainingJob.objects.values_list("state").annotate(Count("pk")))
     taken = Slot.objects.exclude(attempt=None).count()
@@ -76,5 +86,5 @@ if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "platform_site.settings")
     django.setup()
     what, *words = sys.argv[1:]
-    asked: dict[str, Any] = {"make": lambda: make(int(words[0])), "cookie": cookie, "open": still_open}
+    asked: dict[str, Any] = {"make": lambda: make(int(words[0])), "cookie": cookie, "calm": calm}
     sys.stdout.write((asked[what]() if what in asked else count(words[0])) + "\n")
