@@ -9,7 +9,6 @@ import threading
 import pytest
 
 from trainers.sdk import DatasetError, StorageError
-from trainers.sdk.cache import DatasetCache
 from trainers.sdk.tests.platform_server import PART_SIZE
 
 
@@ -132,17 +131,6 @@ def test_a_manifest_cannot_lead_out_of_its_folder(make_sdk, platform, snapshot, 
     platform.files["snapshot/manifest.json"] = json.dumps({"files": [entry]}).encode()
     with pytest.raises(DatasetError, match="out of the dataset"):
         make_sdk(**snapshot).download_dataset()
-
-
-def test_the_cache_removes_what_was_used_least_but_nothing_in_use(tmp_path):
-    cache = DatasetCache(tmp_path)
-    for key in ("a", "b", "c"):
-        cache.partial(key).mkdir()
-        (cache.partial(key) / "file").write_bytes(b"x" * 1000)
-        cache.finish(key)
-    cache.use("a")
-    assert DatasetCache(tmp_path).clean(1500) == ["b", "c"]
-    assert cache.is_complete("a")
 
 
 def test_the_data_yaml_lists_the_splits_and_keeps_the_cache_clean(make_sdk, snapshot, tmp_path):
