@@ -88,7 +88,9 @@ class DatasetCache:
         if len(stamps) != len(files):
             return None
         now = (_stamp(f"{folder}/{file.path}", file.size) for file in files)
-        return [file for file, stamp, seen in zip(files, stamps, now, strict=True) if seen == NOT_THERE or seen != stamp]
+        return [
+            file for file, stamp, seen in zip(files, stamps, now, strict=True) if seen == NOT_THERE or seen != stamp
+        ]
 
     def clean(self, most_bytes: float, least_free: float = 0) -> list[str]:
         """Remove what was used least until the rest fits, and so many bytes of the disk are free; the keys removed.

@@ -65,9 +65,11 @@ class Data(Storage, Logging):
         """The images of a folder dealt out by ratio; the same folder, ratios and seed give the same split."""
         return yolo.split_folder(Path(folder), ratios, seed)
 
-    def convert_dataset(self, annotations: str | Path, images: str | Path, target: str | Path) -> Path:
-        """Turn a COCO detection file and its images into a YOLO folder; the images are linked, not copied."""
-        return coco.coco_to_yolo(Path(annotations), Path(images), Path(target))
+    def convert_dataset(
+        self, annotations: str | Path, images: str | Path, target: str | Path, task: str = "detect"
+    ) -> Path:
+        """Turn a COCO file and its images into a YOLO folder for `detect`, `segment` or `pose`; images are linked."""
+        return coco.coco_to_yolo(Path(annotations), Path(images), Path(target), task)
 
     def clean_dataset_cache(self, max_gb: float | None = None) -> list[str]:
         """Remove the least recently used datasets until the cache fits DATASET_CACHE_MAX_GB; the keys removed."""

@@ -14,7 +14,15 @@ from django.db.models import OuterRef, Q, Subquery
 from django.utils import timezone
 
 from training.jobs.latest import Latest, metrics_latest
-from training.jobs.progress import ACTIVE, Download, Progress, download_told, job_progress, remaining_each, silent_seconds
+from training.jobs.progress import (
+    ACTIVE,
+    Download,
+    Progress,
+    download_told,
+    job_progress,
+    remaining_each,
+    silent_seconds,
+)
 from training.journal.reader import Head, heads, records_after
 from training.models import (
     Artifact,

@@ -33,7 +33,9 @@ def snapshot(cast: SimpleNamespace, tmp_path: Path) -> Any:
 
 
 @pytest.fixture
-def trainer(cast: SimpleNamespace, snapshot: Any, worker: Worker) -> Iterator[Callable[[], tuple[TrainerSDK, JobAttempt]]]:
+def trainer(
+    cast: SimpleNamespace, snapshot: Any, worker: Worker
+) -> Iterator[Callable[[], tuple[TrainerSDK, JobAttempt]]]:
     """Claims a job on the snapshot, and is the SDK in its trainer's process."""
     made: list[TrainerSDK] = []
 
@@ -53,7 +55,10 @@ def test_a_snapshot_is_downloaded_laid_out_and_looked_through(trainer: Any, snap
     sdk, attempt = trainer()
     folder = sdk.download_dataset()
     assert folder.name == f"{snapshot.pk}_{snapshot.version_hash[:8]}"
-    there = {stored.key.removeprefix(f"{snapshot.dataset.prefix}/") for stored in external_store().list(snapshot.dataset.prefix)}
+    there = {
+        stored.key.removeprefix(f"{snapshot.dataset.prefix}/")
+        for stored in external_store().list(snapshot.dataset.prefix)
+    }
     assert {str(path.relative_to(folder)) for path in folder.rglob("[!.]*") if path.is_file()} == there
     report = sdk.validate_dataset(folder, classes=len(snapshot.dataset.classes))
     assert report.images == sum(snapshot.split_counts.values()) and report.problems == []
@@ -111,5 +116,3 @@ def test_the_page_shows_how_far_the_download_is(trainer: Any, client: Any, cast:
     JobAttempt.objects.update(download={"files": 1200, "of": 1200, "bytes": 4_000_000, "of_bytes": 4_000_000})
     status = job_status(attempt.job_id)
     assert status is not None and status.download is None
-
-
