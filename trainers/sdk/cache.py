@@ -76,7 +76,7 @@ class DatasetCache:
             os.replace(folder, self.folder(key))
 
     def damaged(self, key: str, files: Sequence[SnapshotFile]) -> list[SnapshotFile] | None:
-        """Those of all the files that are missing, or were touched since they were verified; None where that is not known.
+        """Those of the files that are missing, or were touched since they were verified; None where nobody knows.
 
         `files` are those that `finish` was given; a look at each, and no reading.
         """

@@ -49,7 +49,7 @@ def _lines(
         lines[image["id"]] = of_image = list[str]()
         places[image["id"]] = of_image.append, (float(image["width"]), float(image["height"]))
     for found in data["annotations"]:
-        if "iscrowd" in found and found["iscrowd"]:
+        if found.get("iscrowd"):
             continue
         add, size = places[found["image_id"]]
         if said := line(found, size):
@@ -66,12 +66,8 @@ def _box(found: dict[str, Any], size: Size) -> str:
         left, top, right, bottom = max(left, 0), max(top, 0), min(right, most_x), min(bottom, most_y)
     if right <= left or bottom <= top:
         return ""
-    return "%.10g %.10g %.10g %.10g" % (
-        (left + right) / 2 / most_x,
-        (top + bottom) / 2 / most_y,
-        (right - left) / most_x,
-        (bottom - top) / most_y,
-    )
+    x, y, width, height = (left + right) / 2, (top + bottom) / 2, right - left, bottom - top
+    return f"{x / most_x:.10g} {y / most_y:.10g} {width / most_x:.10g} {height / most_y:.10g}"
 
 
 def _outline(found: dict[str, Any], size: Size) -> str:
@@ -86,7 +82,7 @@ def _outline(found: dict[str, Any], size: Size) -> str:
         bridge = [] if not whole or whole[-2:] == whole[:2] else whole[:2]
         whole += [*bridge, *polygon, *polygon[:2], *whole[:2]] if whole else polygon
     shares = (min(max(value, 0), size[place % 2]) / size[place % 2] for place, value in enumerate(whole))
-    return " ".join("%.10g" % share for share in shares)
+    return " ".join(f"{share:.10g}" for share in shares)
 
 
 def _pose(found: dict[str, Any], size: Size) -> str:
@@ -97,7 +93,7 @@ def _pose(found: dict[str, Any], size: Size) -> str:
     shares = []
     for x, y, visible in zip(points[::3], points[1::3], points[2::3], strict=True):
         inside = visible and 0 <= x <= size[0] and 0 <= y <= size[1]
-        shares.append("%.10g %.10g %d" % (x / size[0], y / size[1], visible) if inside else "0 0 0")
+        shares.append(f"{x / size[0]:.10g} {y / size[1]:.10g} {visible:d}" if inside else "0 0 0")
     return " ".join([box, *shares])
 
 

@@ -1,4 +1,4 @@
-"""The download of a snapshot: exactly the files that are wanted, eight at a time, labels first, what is there is kept."""
+"""The download of a snapshot: exactly the files that are wanted, eight at a time, what is there is kept."""
 
 from __future__ import annotations
 

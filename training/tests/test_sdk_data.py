@@ -52,7 +52,7 @@ def trainer(
 
 
 def test_a_snapshot_is_downloaded_laid_out_and_looked_through(trainer: Any, snapshot: Any) -> None:
-    sdk, attempt = trainer()
+    sdk, _ = trainer()
     folder = sdk.download_dataset()
     assert folder.name == f"{snapshot.pk}_{snapshot.version_hash[:8]}"
     there = {

@@ -131,7 +131,6 @@ def test_a_label_that_was_only_touched_is_not_fetched(make_sdk, platform, snapsh
 
 
 def test_only_labelled_images_come_when_asked_and_the_rest_when_wanted(make_sdk, platform, snapshot, tmp_path):
-    platform.files = {name: data for name, data in platform.files.items()}
     manifest = platform.files["snapshot/manifest.json"].replace(b"labels/train/0.txt", b"notes/train/0.txt")
     platform.files |= {"snapshot/manifest.json": manifest, "notes/train/0.txt": b"0 0.5 0.5 0.2 0.2\n"}
     manifest = manifest.replace(b'"role": "label"', b'"role": "metadata"', 1)
