@@ -40,7 +40,7 @@ def keeping_of(project: Project) -> Keeping:
 
 
 def organization_keep(organization: Organization, epochs: int, days: int, by: User | None = None) -> None:
-    """Say how long the organization keeps periodic checkpoints; the caller checked the right. Raises ValidationError."""
+    """Say how long the organization keeps periodic checkpoints; the caller checked the right."""
     new = {"keep_epochs": epochs, "keep_epochs_days": days}
     for name, value in new.items():
         if not 0 <= value <= MOST:
