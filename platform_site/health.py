@@ -1,12 +1,15 @@
 """`/healthz`: the process answers. `/readyz`: what it needs is there, each part with its own word."""
 
+import logging
 from collections.abc import Callable
 
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 
-from training.storage.store import external_store, internal_store
+from training.storage.store import Store, StoreAway, external_store, internal_store
+
+logger = logging.getLogger(__name__)
 
 
 async def healthz(request: HttpRequest) -> JsonResponse:
@@ -40,9 +43,18 @@ def _migrations() -> str:
 
 
 def _storage() -> str:
-    for store in (internal_store(), external_store()):
-        store.stat("readiness")
-    return "ok"
+    away = [f"{store.name}: {said}" for store in (internal_store(), external_store()) if (said := _away(store))]
+    return "; ".join(away) or "ok"
+
+
+def _away(store: Store) -> str:
+    """Why the store can't be used, without its address."""
+    try:
+        store.check()
+    except StoreAway as error:
+        logger.warning("%s", error)
+        return "away, or its bucket or folder is missing"
+    return ""
 
 
 CHECKS: dict[str, Callable[[], str]] = {"database": _database, "migrations": _migrations, "storage": _storage}

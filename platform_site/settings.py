@@ -57,6 +57,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "training.people.origin.origins",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "platform_site.stores.stores_away",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "platform_site.middleware.content_security_policy",
     "django_htmx.middleware.HtmxMiddleware",

@@ -25,6 +25,7 @@ from training.jobs.validation import jobs_validate
 from training.jobs.wakeups import queue_wake
 from training.models import DatasetImport, ImportState, JobState, StoredRemoval, TrainingJob
 from training.people.answers import answers_sweep
+from training.retention import checkpoints_expire
 from training.weights import weights_sweep
 
 logger = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ def sweep() -> None:
 @shared_task
 def housekeep() -> None:
     """Remove for good what was deleted long ago, and measure the disks; may run twice, late or never without harm."""
-    for step in (jobs_purge, disks_measure):
+    for step in (jobs_purge, checkpoints_expire, disks_measure):
         try:
             step()
         except Exception:

@@ -2,43 +2,55 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from trainers.sdk import class_folders, coco, yolo
 from trainers.sdk.cache import DatasetCache
-from trainers.sdk.download import SnapshotDownload
+from trainers.sdk.download import AT_ONCE, SnapshotDownload, missing_files
+from trainers.sdk.download_progress import Telling
 from trainers.sdk.errors import DatasetError
 from trainers.sdk.loglines import Logging
-from trainers.sdk.manifest import MANIFEST_NAME, Manifest
+from trainers.sdk.manifest import MANIFEST_NAME, Manifest, SnapshotFile
 from trainers.sdk.storage import Storage
 
 
 class Data(Storage, Logging):
     """Datasets as folders; whatever goes wrong raises DatasetError, StorageError or NetworkError."""
 
-    def download_dataset(self) -> Path:
-        """The folder of this job's snapshot in the worker's cache, whole and of the right sizes.
+    _only_labelled = False
 
-        A snapshot that is there already is not downloaded again, only checked; two jobs at once download it once.
+    def download_dataset(self, *, only_labelled: bool = False, at_once: int = AT_ONCE) -> Path:
+        """The folder of this job's snapshot in the worker's cache, whole and verified.
+
+        A snapshot that is there already is not downloaded again, only looked at: files that were touched since they
+        were verified are fetched anew. Two jobs at once download it once. With `only_labelled` images without a label
+        file are left out, here and in what `create_data_yaml` lists. At most `at_once` files are fetched at a time.
         """
         environment = self.environment
         if not environment.snapshot_id:
             raise DatasetError("this job has no dataset: SNAPSHOT_ID is not set")
-        self._cache = DatasetCache(environment.dataset_cache_dir)
+        self._only_labelled = only_labelled
+        self._cache = cache = DatasetCache(environment.dataset_cache_dir)
         key = f"{environment.snapshot_id}_{environment.dataset_version_hash[:8]}"
-        self._cache.use(key)
-        download = SnapshotDownload(self._signed_get, lambda text: self.log("info", text))
+        cache.use(key)
+        said = partial(self.warn, "dataset: another job is downloading the same one; this one waits for it")
+        telling = Telling(lambda news: self._heartbeat.tell({"download": news}), partial(self.log, "info"))
+        download = SnapshotDownload(self._signed_get, telling, at_once)
         try:
-            with self._cache.downloading(key):
-                return self._fetched(self._cache, key, download)
+            with cache.downloading(key, said):
+                return self._fetched(cache, key, download)
         finally:
             download.close()
 
     def create_data_yaml(self, folder: str | Path) -> Path:
         """Write WORK_DIR/data.yaml and a list of images per split, as Ultralytics reads them; the yaml's path."""
-        return yolo.data_yaml(Path(folder), Manifest.read(Path(folder) / MANIFEST_NAME), self.environment.work_dir)
+        manifest = self._chosen(Manifest.read(Path(folder) / MANIFEST_NAME))
+        return yolo.data_yaml(Path(folder), manifest, self.environment.work_dir)
 
     def create_class_folders(self, folder: str | Path) -> Path:
         """Lay a classification dataset out as WORK_DIR/classes/{split}/{class}/…, with links to the images."""
@@ -53,9 +65,11 @@ class Data(Storage, Logging):
         """The images of a folder dealt out by ratio; the same folder, ratios and seed give the same split."""
         return yolo.split_folder(Path(folder), ratios, seed)
 
-    def convert_dataset(self, annotations: str | Path, images: str | Path, target: str | Path) -> Path:
-        """Turn a COCO detection file and its images into a YOLO folder; the images are linked, not copied."""
-        return coco.coco_to_yolo(Path(annotations), Path(images), Path(target))
+    def convert_dataset(
+        self, annotations: str | Path, images: str | Path, target: str | Path, task: str = "detect"
+    ) -> Path:
+        """Turn a COCO file and its images into a YOLO folder for `detect`, `segment` or `pose`; images are linked."""
+        return coco.coco_to_yolo(Path(annotations), Path(images), Path(target), task)
 
     def clean_dataset_cache(self, max_gb: float | None = None) -> list[str]:
         """Remove the least recently used datasets until the cache fits DATASET_CACHE_MAX_GB; the keys removed."""
@@ -69,11 +83,37 @@ class Data(Storage, Logging):
         expected = self.environment.dataset_version_hash
         if expected and manifest.version_hash != expected:
             raise DatasetError(f"the dataset has changed: its hash is {manifest.version_hash}, not {expected}")
-        fetched = download.complete(folder, manifest, verify=not there)
-        if not there:
-            cache.finish(key)
+        chosen = self._chosen(manifest).files
+        missing = self._missing(cache, key, manifest, chosen) if there else missing_files(folder, chosen, trusted=True)
+        if missing:
+            self._room_make(cache, sum(file.size for file in missing))
+            download.complete(folder, missing)
+        if missing or not there:
+            cache.finish(key, folder, manifest.files)
         seconds = time.monotonic() - begun
-        self.log("info", f"dataset: {len(manifest.files)} files, {fetched} downloaded in {seconds:.1f} s")
-        cache.use(key)
+        self.log("info", f"dataset: {len(chosen)} files, {len(missing)} downloaded in {seconds:.1f} s")
         self.clean_dataset_cache()
         return cache.folder(key)
+
+    def _chosen(self, manifest: Manifest) -> Manifest:
+        return manifest.labelled() if self._only_labelled else manifest
+
+    def _missing(
+        self, cache: DatasetCache, key: str, manifest: Manifest, chosen: list[SnapshotFile]
+    ) -> list[SnapshotFile]:
+        """What is to be fetched again of a folder that was whole once."""
+        touched = cache.damaged(key, manifest.files)
+        if touched is None:
+            return missing_files(cache.folder(key), chosen, trusted=True)
+        if touched and chosen is not manifest.files:
+            wanted = {file.path for file in chosen}
+            touched = [file for file in touched if file.path in wanted]
+        return missing_files(cache.folder(key), touched, trusted=False)
+
+    def _room_make(self, cache: DatasetCache, size: int) -> None:
+        """Remove datasets that nobody uses until this one fits, below the limit and on the disk. Raises OSError."""
+        cache.clean(max(0.0, self.environment.dataset_cache_max_gb * 1e9 - size), size)
+        free = shutil.disk_usage(cache.root).free
+        if free < size:
+            sizes = f"{size / 1e9:.2f} GB are to be downloaded and {free / 1e9:.2f} GB are free"
+            raise OSError(errno.ENOSPC, f"No space left on device for the dataset: {sizes}", str(cache.root))

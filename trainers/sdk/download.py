@@ -1,13 +1,14 @@
-"""The download of a snapshot: exactly the manifest's files, eight at a time, labels first, what is there is kept."""
+"""The download of a snapshot: exactly the files that are wanted, eight at a time, what is there is kept."""
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
+from trainers.sdk.download_progress import Progress
 from trainers.sdk.errors import DatasetError, StorageError
 from trainers.sdk.manifest import MANIFEST_NAME, Manifest, SnapshotFile
 from trainers.sdk.signed import SignedFiles
@@ -15,68 +16,77 @@ from trainers.sdk.uploads import sha256_of
 
 AT_ONCE = 8
 ADDRESSES_AT_ONCE = 1000
-SECONDS_BETWEEN_LINES = 3.0
 
 Addresses = Callable[[list[str]], dict[str, str]]
 
 
 class SnapshotDownload:
-    """Fetches what a folder lacks. Addresses are asked for in groups, just before they are used, so none expires."""
+    """Fetches what a folder lacks. Addresses are asked for in groups, just before they are used, so few expire."""
 
-    def __init__(self, addresses: Addresses, say: Callable[[str], None]) -> None:
-        self.addresses, self.say = addresses, say
+    def __init__(self, addresses: Addresses, progress: Callable[[Progress], None], at_once: int = AT_ONCE) -> None:
+        self.addresses, self.progress, self.at_once = addresses, progress, at_once
         self._files = SignedFiles()
 
     def manifest(self, folder: Path) -> Manifest:
         """Fetch the snapshot's manifest into the folder and read it. Raises DatasetError, StorageError."""
         folder.mkdir(parents=True, exist_ok=True)
-        self._fetch("snapshot/manifest.json", folder / MANIFEST_NAME, None, None)
+        name = "snapshot/manifest.json"
+        self._files.get(lambda: self.addresses([name])[name], folder / MANIFEST_NAME, None, None)
         return Manifest.read(folder / MANIFEST_NAME)
 
-    def complete(self, folder: Path, manifest: Manifest, verify: bool) -> int:
-        """Fetch every file that is missing or has the wrong size (or checksum, to verify); how many were fetched.
+    def complete(self, folder: Path, files: Sequence[SnapshotFile]) -> int:
+        """Fetch these files, each whole and with the size and checksum that it must have; how many they are.
 
-        Raises StorageError, or DatasetError for a file that is not what the manifest says.
+        The first that can't be had ends it; what was fetched until then stays. Raises StorageError, or DatasetError
+        for a file that is not what the manifest says.
         """
-        wanted = [file for file in manifest.files if not _is_there(folder / file.path, file, verify)]
-        fetched, said = 0, time.monotonic()
-        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="sdk-download") as threads:
-            for group in _groups(wanted, ADDRESSES_AT_ONCE):
+        told = Progress(len(files), sum(file.size for file in files))
+        self.progress(told)
+        broken = threading.Event()
+        with ThreadPoolExecutor(self.at_once, thread_name_prefix="sdk-download") as threads:
+            for group in _groups(files, ADDRESSES_AT_ONCE):
                 urls = self.addresses([file.path for file in group])
-                for _ in threads.map(lambda file, urls=urls: self._fetch_file(folder, file, urls[file.path]), group):
-                    fetched += 1
-                    if time.monotonic() - said >= SECONDS_BETWEEN_LINES:
-                        said = time.monotonic()
-                        self.say(f"dataset: {fetched} of {len(wanted)} files downloaded")
-        return fetched
+
+                def fetch(file: SnapshotFile, urls: dict[str, str] = urls) -> None:
+                    if broken.is_set():  # another file has failed: what waits is not begun
+                        return
+                    try:
+                        self._fetch(folder, file, urls[file.path])
+                    except BaseException:
+                        broken.set()
+                        raise
+
+                for file, _ in zip(group, threads.map(fetch, group), strict=True):
+                    self.progress(told.more(file.size))
+        return len(files)
 
     def close(self) -> None:
         """Close the connections."""
         self._files.close()
 
-    def _fetch_file(self, folder: Path, file: SnapshotFile, url: str) -> None:
-        target = folder / file.path
+    def _fetch(self, folder: Path, file: SnapshotFile, url: str) -> None:
+        target, given = folder / file.path, [url]
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._fetch(file.path, target, file.size, file.sha256, url)
+            self._files.get(
+                lambda: given.pop() if given else self.addresses([file.path])[file.path], target, file.size, file.sha256
+            )
         except StorageError as error:
             raise DatasetError(f"{file.path} is not what the snapshot says, or cannot be had: {error}") from error
 
-    def _fetch(self, name: str, target: Path, size: int | None, sha256: str | None, url: str | None = None) -> None:
-        """Fetch one file; an address that has expired is asked for once more."""
-        try:
-            self._files.get(url or self.addresses([name])[name], target, size, sha256)
-        except PermissionError:
-            try:
-                self._files.get(self.addresses([name])[name], target, size, sha256)
-            except PermissionError as error:
-                raise StorageError(f"{name}: {error}, and so has the new one") from error
+
+def missing_files(folder: Path, files: Sequence[SnapshotFile], trusted: bool) -> list[SnapshotFile]:
+    """Those that are not there with the right size and checksum.
+
+    Images have no checksum in a snapshot: one of the right size is taken for whole only where the folder is `trusted`.
+    """
+    return [file for file in files if not _is_there(folder / file.path, file, trusted)]
 
 
-def _is_there(path: Path, file: SnapshotFile, verify: bool) -> bool:
+def _is_there(path: Path, file: SnapshotFile, trusted: bool) -> bool:
     if not path.is_file() or path.stat().st_size != file.size:
         return False
-    return not (verify and file.sha256) or sha256_of(path) == file.sha256
+    return sha256_of(path) == file.sha256 if file.sha256 else trusted
 
 
 def _groups(files: Sequence[SnapshotFile], size: int) -> Iterator[list[SnapshotFile]]:

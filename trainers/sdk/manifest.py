@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from trainers.sdk.errors import DatasetError
@@ -49,6 +49,17 @@ class Manifest:
             raise DatasetError("the manifest of the dataset names no files")
         return cls(version_hash, form, task, classes, sorted(files, key=lambda file: file.role == "image"))
 
+    def labelled(self) -> Manifest:
+        """The same without the images that have no label file; a dataset without any label file is labelled otherwise.
+
+        An empty label file counts: somebody looked, and there was nothing to mark.
+        """
+        marked = {_stem(file.path, "labels/") for file in self.files if file.role == "label"}
+        if not marked:
+            return self
+        kept = [file for file in self.files if file.role != "image" or _stem(file.path, "images/") in marked]
+        return replace(self, files=kept)
+
     def images(self, split: str) -> list[SnapshotFile]:
         """The images of a split, in the order of their paths."""
         return sorted(
@@ -57,9 +68,12 @@ class Manifest:
 
 
 def _file(entry: dict[str, Any]) -> SnapshotFile:
-    path = PurePosixPath(entry["path"])
-    if path.is_absolute() or ".." in path.parts or "\\" in entry["path"] or not path.parts:
-        raise ValueError(f"{entry['path']!r} leads out of the dataset's folder")
-    return SnapshotFile(
-        str(path), int(entry["size"]), entry.get("sha256"), entry.get("role") or "image", entry.get("split")
-    )
+    path = str(entry["path"])
+    if "\\" in path or any(part in ("", ".", "..") for part in path.split("/")):
+        raise ValueError(f"{path!r} leads out of the dataset's folder")
+    return SnapshotFile(path, int(entry["size"]), entry.get("sha256"), entry.get("role") or "image", entry.get("split"))
+
+
+def _stem(path: str, folder: str) -> str:
+    """`train/1` of `images/train/1.png` and of `labels/train/1.txt`."""
+    return path.removeprefix(folder).rpartition(".")[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -85,7 +87,8 @@ class PartsUpload:
             file.seek(part.first)
             content = file.read(part.size)
         try:
-            response = self.client.put(part.url, content=content, headers=dict(part.headers))
+            md5 = base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
+            response = self.client.put(part.url, content=content, headers={"Content-MD5": md5, **part.headers})
         except httpx.HTTPError as error:
             return f"{type(error).__name__}: {error}"
         if response.status_code == 200:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,10 +13,10 @@ import httpx
 from trainers.sdk import clients
 from trainers.sdk.connection import BackOff
 from trainers.sdk.errors import StorageError
+from trainers.sdk.fetch import Fetch
 from trainers.sdk.parts import Address, PartsUpload
 
 DEFAULT_PART = 8 << 20
-BLOCK = 1 << 20
 
 
 class SignedFiles:
@@ -41,42 +41,21 @@ class SignedFiles:
         finally:
             upload.close()
 
-    def get(self, url: str, target: Path, size: int | None, sha256: str | None) -> None:
-        """Download into `target`, wholly or not at all. Raises PermissionError for an expired address, StorageError."""
-        back_off, deadline = BackOff(), time.monotonic() + self.seconds
-        while True:
-            try:
-                return self._get_once(url, target, size, sha256)
-            except (httpx.HTTPError, StorageError) as error:
-                pause = back_off.next(None)
-                last = isinstance(error, StorageError) and (back_off.tries > 3 or "404" in str(error))
-                if last or time.monotonic() + pause > deadline:
-                    raise StorageError(f"{target.name} could not be downloaded: {error}") from error
-                time.sleep(pause)
+    def get(self, address_of: Callable[[], str], target: Path, size: int | None, sha256: str | None) -> None:
+        """Download into `target`, wholly or not at all; `address_of` is asked again where an address has expired.
+
+        Raises StorageError, and what `address_of` raises.
+        """
+        Fetch(self._client, address_of, target, size, sha256, self.seconds).run()
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
 
-    def _get_once(self, url: str, target: Path, size: int | None, sha256: str | None) -> None:
-        part, digest, received = target.with_name(target.name + ".part"), hashlib.sha256(), 0
-        with self._client.stream("GET", url) as response:
-            if response.status_code == 403:
-                raise PermissionError("the address has expired")
-            if response.status_code in (429, 500, 502, 503, 504):
-                raise httpx.ReadError(f"the store answered {response.status_code}")
-            if response.status_code != 200:
-                raise StorageError(f"the store answered {response.status_code}")
-            with part.open("wb") as file:
-                for block in response.iter_bytes(BLOCK):
-                    file.write(block)
-                    digest.update(block)
-                    received += len(block)
-        if size is not None and received != size:
-            raise StorageError(f"{received} bytes arrived, {size} were expected")
-        if sha256 and digest.hexdigest() != sha256:
-            raise StorageError("its SHA-256 is not the one expected")
-        os.replace(part, target)
+
+def content_digest(content: bytes) -> str:
+    """The value of the header Content-Digest (RFC 9530), by which a part that arrives damaged is found at once."""
+    return f"sha-256=:{base64.b64encode(hashlib.sha256(content).digest()).decode()}:"
 
 
 class _Upload:
@@ -115,6 +94,7 @@ class _Upload:
         self._file.seek(first)
         content = self._file.read(self._address.part_size)
         headers = {"Content-Range": f"bytes {first}-{first + len(content) - 1}/{self.size}"}
+        headers["Content-Digest"] = content_digest(content)
         try:
             return self.client.put(self._address.url, content=content, headers=headers)
         except httpx.HTTPError as error:

@@ -67,12 +67,9 @@ class Storage(Session):
         """
         target = Path(folder or self.environment.work_dir) / Path(name).name
         target.parent.mkdir(parents=True, exist_ok=True)
-        url = self._signed_get([name])[name]
         files = SignedFiles()
         try:
-            files.get(url, target, None, None)
-        except PermissionError:
-            files.get(self._signed_get([name])[name], target, None, None)
+            files.get(lambda: self._signed_get([name])[name], target, None, None)
         finally:
             files.close()
         return target

@@ -31,10 +31,15 @@ class FolderReport:
 
 def images_of(folder: Path) -> list[Path]:
     """All images below a folder, in the order of their paths. Raises DatasetError if there is none."""
-    images = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_ENDINGS)
+    walked = os.walk(folder, followlinks=True)  # a conversion may have linked the folder of the images
+    images = sorted(Path(parent, name) for parent, _, names in walked for name in names if _is_image(name))
     if not images:
         raise DatasetError(f"no images were found in {folder}")
     return images
+
+
+def _is_image(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in IMAGE_ENDINGS
 
 
 def label_of(image: Path) -> Path:

@@ -46,6 +46,7 @@ from training.weights import weights_file, weights_url
 KILOBYTE = 1024
 REPORTS_BYTES = 4 * 1024 * KILOBYTE
 MAX_TEXT = 64 * KILOBYTE
+DOWNLOAD = ("files", "of", "bytes", "of_bytes")  # what a heartbeat may say of one
 KINDS = ("best", "last", "epoch")
 _totals: dict[int, tuple[int, int | None, int | None]] = {}  # job → what its attempt's row already says
 
@@ -109,8 +110,9 @@ def _totals_store(job_id: int, attempt: int, totals: Totals) -> None:
 
 @trainers_call(64 * KILOBYTE)
 async def heartbeat(job_id: int, attempt: int, body: Any) -> HttpResponse:
-    seen = bool(_object(body).get("cancel_seen"))
-    job, row = await sync_to_async(attempt_heartbeat)(job_id, attempt, seen)
+    said = _object(body)
+    seen, download = bool(said.get("cancel_seen")), _download(said.get("download"))
+    job, row = await sync_to_async(attempt_heartbeat)(job_id, attempt, seen, download)
     cancel = job.state == JobState.CANCELLING
     return answer({"state": job.state, "cancel": cancel, "lease_until": row.lease_until.timestamp()})
 
@@ -243,6 +245,13 @@ async def completion(job_id: int, attempt: int, body: Any) -> HttpResponse:
     else:
         raise Unacceptable("status must be completed, failed or cancelled")
     return answer({"state": job.state})
+
+
+def _download(raw: Any) -> dict[str, int] | None:
+    if raw is None:
+        return None
+    said = _object(raw)
+    return {name: number(said.get(name), f"download.{name}", 0) or 0 for name in DOWNLOAD}
 
 
 def _keys(raw: Any) -> list[str]:

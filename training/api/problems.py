@@ -15,6 +15,7 @@ from ninja.errors import ValidationError as Unreadable
 from training.jobs.series import strict_dumps
 from training.jobs.transition import NotAllowed
 from training.people.limits import TooMany
+from training.storage.store import StoreAway
 
 logger = logging.getLogger(__name__)
 PROBLEM = "application/problem+json"
@@ -31,7 +32,7 @@ TITLES = {
     422: "Some fields won't do",
     429: "Too many calls",
     500: "Something broke on our side",
-    503: "The database is away",
+    503: "Away for a moment",
 }
 BODIES = ("body", "form", "file")  # where pydantic's complaints are from
 UNPARSED = "Cannot parse request body"  # what django-ninja says
@@ -86,6 +87,7 @@ def problems_register(api: NinjaAPI) -> None:
         HttpError: _http_error,
         OperationalError: _away,
         InterfaceError: _away,
+        StoreAway: _store_away,
         Exception: _broken,
     }
     for kind, answer in answers.items():
@@ -134,6 +136,11 @@ def _too_many(request: HttpRequest, error: TooMany) -> HttpResponse:
 def _away(request: HttpRequest, error: Exception) -> HttpResponse:
     logger.warning("The database is away: %s", error)
     return problem(request, 503, "Try again in a moment.")
+
+
+def _store_away(request: HttpRequest, error: StoreAway) -> HttpResponse:
+    logger.warning("A call needed a store that is away: %s", error)
+    return problem(request, 503, "The store of the files does not answer. Try again in a moment.")
 
 
 def _broken(request: HttpRequest, error: Exception) -> HttpResponse:

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from django.http import HttpRequest, HttpResponse
-from ninja import Query, Router, Schema
+from ninja import Query, Router, Schema, Status
 from pydantic import Field
 
 from training.api.rest_pages import Page, PageQuery, Text, caller_of, one_of, page_answer
@@ -13,6 +13,8 @@ from training.jobs.selectors import jobs_visible
 from training.models import Checkpoint
 from training.models.visibility import OrganizationQuerySet
 from training.people.keys import Caller
+from training.people.roles import Action, require
+from training.retention import checkpoint_delete
 
 router = Router(tags=["checkpoints"])
 
@@ -69,6 +71,16 @@ def checkpoint_download(request: HttpRequest, checkpoint_id: int) -> Any:
     return HttpResponse(status=302, headers={"Location": address, "Cache-Control": "no-store"})
 
 
+@router.delete("/checkpoints/{int:checkpoint_id}", response={204: None}, url_name="checkpoint-remove")
+def checkpoint_remove(request: HttpRequest, checkpoint_id: int) -> Any:
+    """Remove it for good; 409 while its job has not ended, or another job is to begin from it."""
+    caller = caller_of(request)
+    checkpoint: Checkpoint = one_of(_visible(caller), checkpoint_id)
+    require(caller.user, Action.DELETE_CHECKPOINT, checkpoint.job)
+    checkpoint_delete(checkpoint, by=caller.user)
+    return Status(204, None)
+
+
 def _visible(caller: Caller) -> OrganizationQuerySet:
     rows: OrganizationQuerySet = Checkpoint.objects.visible_to(caller.user, caller.organization_id)
-    return rows.select_related("attempt")
+    return rows.select_related("attempt", "job__experiment__project")

@@ -1,6 +1,8 @@
 """The door behind signed addresses of local stores: downloads by range, uploads in parts."""
 
+import base64
 import errno
+import hashlib
 import re
 from collections.abc import AsyncIterator, Iterator
 
@@ -136,6 +138,8 @@ def _part(request: HttpRequest, address: Address, upload: Upload, data: bytes) -
         first, size = _content_range(request, len(data))
     except ValueError:
         return _refusal(400, "content_range", "Content-Range must be `bytes FIRST-LAST/SIZE` of the body that is sent.")
+    if _damaged(request, data):
+        return _refusal(400, "digest", "The part was damaged on its way: send it again.", received=upload.received())
     if size != address.size or first + len(data) > address.size:
         return _refusal(403, "forbidden", f"This address is for exactly {address.size} bytes.")
     try:
@@ -148,6 +152,12 @@ def _part(request: HttpRequest, address: Address, upload: Upload, data: bytes) -
         if error.errno not in FULL:
             raise
         return _refusal(507, "disk_full", "The platform's disk is full.")
+
+
+def _damaged(request: HttpRequest, data: bytes) -> bool:
+    """Whether the body is not what its header Content-Digest says (RFC 9530); without one that is not known."""
+    told = re.search(r"sha-256=:([A-Za-z0-9+/=]+):", request.headers.get("Content-Digest", ""))
+    return bool(told) and told[1] != base64.b64encode(hashlib.sha256(data).digest()).decode()
 
 
 def _content_range(request: HttpRequest, length: int) -> tuple[int, int]:

@@ -128,14 +128,21 @@ def attempt_get(job_id: int, number: int) -> JobAttempt:
     return _attempt_live(found.job, found)
 
 
-def attempt_heartbeat(job_id: int, number: int, cancel_seen: bool = False) -> tuple[TrainingJob, JobAttempt]:
-    """The trainer lives. A lost job is running again, if no newer attempt exists. Raises Conflict."""
+def attempt_heartbeat(
+    job_id: int, number: int, cancel_seen: bool = False, download: dict[str, int] | None = None
+) -> tuple[TrainingJob, JobAttempt]:
+    """The trainer lives. A lost job is running again, if no newer attempt exists. Raises Conflict.
+
+    `download` says how far its data are, where it downloads some.
+    """
     with job_locked(job_id) as job:
         attempt = _attempt_open(job, number)
         fields: dict[str, Any] = {"heartbeat_at": Now()}
         if job.state == JobState.LOST:
             fields["lease_until"] = now_plus(settings.LEASE_SECONDS)
             job_move(job, JobState.RUNNING, "trainer", "the trainer is back")
+        if download is not None:
+            fields["download"] = download
         if cancel_seen and attempt.cancel_seen_at is None:
             fields["cancel_seen_at"] = Now()
         JobAttempt.objects.filter(pk=attempt.pk).update(**fields)

@@ -14,6 +14,7 @@ from training.journal.reader import Head
 from training.models import JobAttempt, JobState, JournalRecord, RecordKind, TrainingJob
 
 ACTIVE = frozenset({JobState.CLAIMED, JobState.RUNNING, JobState.FINALIZING, JobState.CANCELLING, JobState.LOST})
+DOWNLOADED = (("files", "of"), ("of", "of"), ("bytes", "of_bytes"), ("of_bytes", "of_bytes"))
 RECENT = 300  # records that the present rate is taken from
 
 
@@ -36,6 +37,28 @@ class Progress:
     @property
     def permille(self) -> int:
         return int(1000 * (self.fraction or 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """How far a trainer is with the download of its data."""
+
+    files: int
+    of: int
+    bytes: int
+    of_bytes: int
+
+    @property
+    def percent(self) -> int:
+        """By size, as that is what takes the time; whole, rounded down."""
+        return 100 * self.bytes // self.of_bytes if self.of_bytes else 100 * self.files // self.of
+
+
+def download_told(said: dict[str, int] | None) -> Download | None:
+    """What an attempt said of its download; None before it begins and once all is there."""
+    if not said or said.get("files", 0) >= said.get("of", 0):
+        return None
+    return Download(*(min(said.get(name, 0), said.get(most, 0)) for name, most in DOWNLOADED))
 
 
 def job_progress(job: TrainingJob, attempt: JobAttempt | None, head: Head | None, estimate: bool = True) -> Progress:

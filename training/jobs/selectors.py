@@ -14,7 +14,15 @@ from django.db.models import OuterRef, Q, Subquery
 from django.utils import timezone
 
 from training.jobs.latest import Latest, metrics_latest
-from training.jobs.progress import ACTIVE, Progress, job_progress, remaining_each, silent_seconds
+from training.jobs.progress import (
+    ACTIVE,
+    Download,
+    Progress,
+    download_told,
+    job_progress,
+    remaining_each,
+    silent_seconds,
+)
 from training.journal.reader import Head, heads, records_after
 from training.models import (
     Artifact,
@@ -72,6 +80,11 @@ class JobStatus:
         """When it will be done at its present rate, in seconds since 1970."""
         left = self.progress.remaining
         return None if left is None else timezone.now().timestamp() + left
+
+    @property
+    def download(self) -> Download | None:
+        """How far the data of the newest attempt are, while they come."""
+        return download_told(self.attempt.download) if self.active and self.attempt else None
 
     @property
     def gives_up_at(self) -> datetime | None:

@@ -160,6 +160,9 @@ class JobAttempt(models.Model):
     )
     resumed_step = models.BigIntegerField(null=True)
     resumed_epoch = models.PositiveIntegerField(null=True)
+    download = models.JSONField(
+        null=True, help_text="How far the download of its data is: {files, of, bytes, of_bytes}; none before it begins."
+    )
     objects = OrganizationQuerySet.as_manager()
 
     class Meta:

@@ -20,6 +20,12 @@ class Organization(models.Model):
     name = models.CharField(max_length=120)
     slug = models.SlugField(max_length=60, unique=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    keep_epochs = models.PositiveSmallIntegerField(
+        default=3, db_default=3, help_text="So many periodic checkpoints of an ended job stay; best and last always do."
+    )
+    keep_epochs_days = models.PositiveSmallIntegerField(
+        default=7, db_default=7, help_text="For so many days after a job's end all of them stay."
+    )
     members = models.ManyToManyField(User, through="Membership", related_name="organizations")
 
     def __str__(self) -> str:

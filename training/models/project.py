@@ -17,6 +17,11 @@ class Project(models.Model):
     archived_at = models.DateTimeField(
         null=True, blank=True, help_text="Since when lists leave it out and it takes no new jobs."
     )
+    keep_epochs = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        help_text="As in the organization, for this project alone; none means the organization's.",
+    )
     members = models.ManyToManyField(settings.AUTH_USER_MODEL, through="ProjectMembership", related_name="projects")
     objects = OrganizationQuerySet.as_manager()
 

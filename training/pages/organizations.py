@@ -7,6 +7,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
+from django.forms.models import model_to_dict
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -14,6 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from training.models import Membership, Organization, Role
 from training.pages.card import CardForm, said
+from training.pages.checkpoints import KeepingForm
 from training.pages.doors import limited, organization_or_404, person, signed_in
 from training.people import members
 from training.people.invitations import invitations_pending
@@ -83,6 +85,7 @@ def organization_show(request: HttpRequest, organization: Organization, invite: 
         "may_change": allowed(user, Action.CHANGE_ROLES, organization),
         "removable": _below(give),
         "may_rename": allowed(user, Action.MANAGE_ORGANIZATION, organization),
+        "keeping": KeepingForm(initial=model_to_dict(organization, ["keep_epochs", "keep_epochs_days"])),
         "invite": (invite or InviteForm(give)) if give else None,
         "pending": invitations_pending(organization)[:200] if give else [],
         "now": timezone.now(),

@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
@@ -16,6 +17,7 @@ from training.pages.fields import errors_put
 from training.pages.projects import project_or_404
 from training.people.roles import Action, organizations_where, require
 from training.projects import members, services
+from training.retention import MOST, project_keep
 from training.templatetags.text import plain_text
 
 CANDIDATES = 500
@@ -31,6 +33,18 @@ class ProjectForm(forms.Form):
         max_length=services.DESCRIPTION_LENGTH,
         widget=forms.Textarea({"rows": 4}),
         help_text="What it is about, for those who find it later.",
+    )
+
+
+class ProjectEditForm(ProjectForm):
+    """The same, and what only an existing project has."""
+
+    keep_epochs = forms.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=MOST,
+        label="Periodic checkpoints that stay",
+        help_text="Of each ended job the newest so many; empty: as the organization says. Best and last always stay.",
     )
 
 
@@ -77,11 +91,14 @@ def project_new(request: HttpRequest) -> HttpResponseBase:
 def project_edit(request: HttpRequest, project_id: int) -> HttpResponseBase:
     """Its name and what it is about; beside that, its members."""
     project = managed_project(request, project_id)
-    form = ProjectForm(said(request), initial={"name": project.name, "description": project.description})
+    now = {"name": project.name, "description": project.description, "keep_epochs": project.keep_epochs}
+    form = ProjectEditForm(said(request), initial=now)
     if form.is_valid():
         given = form.cleaned_data
         try:
-            services.project_edit(project, given["name"], given["description"], by=person(request))
+            with transaction.atomic():
+                services.project_edit(project, given["name"], given["description"], by=person(request))
+                project_keep(project, given["keep_epochs"], by=person(request))
             return redirect("project-page", project_id=project_id)
         except ValidationError as error:
             errors_put(form, error)

@@ -30,6 +30,7 @@ class Action(StrEnum):
     TAG_JOB = "tag this job"
     NOTE_JOB = "write notes on this job"
     DELETE_JOB = "delete this job"
+    DELETE_CHECKPOINT = "delete checkpoints of this job"
     ARCHIVE_JOB = "archive this job"
     USE_ADVANCED_SETTINGS = "change advanced settings"
     CREATE_SWEEP = "start sweeps"
@@ -88,6 +89,7 @@ MATRIX: dict[Action, Least] = {
     Action.TAG_JOB: ENGINEERS_OWN,
     Action.NOTE_JOB: ENGINEERS_OWN,
     Action.DELETE_JOB: MANAGERS_OR_MAKERS,
+    Action.DELETE_CHECKPOINT: MANAGERS_OR_MAKERS,
     Action.ARCHIVE_JOB: Least(Role.MANAGER),
     Action.USE_ADVANCED_SETTINGS: Least(Role.ADVANCED_ENGINEER),
     Action.CREATE_SWEEP: Least(Role.ADVANCED_ENGINEER),

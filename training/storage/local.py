@@ -22,6 +22,7 @@ from training.storage.store import (
     InvalidKey,
     ObjectMissing,
     Store,
+    StoreAway,
     StoredObject,
     key_validate,
 )
@@ -51,6 +52,14 @@ class LocalStore(Store):
         folder = self.root / RESERVED / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    def check(self) -> None:
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreAway(f"The folder of the {self.name} store can't be made: {error.strerror}.") from error
+        if not os.access(self.root, os.R_OK | os.W_OK | os.X_OK):
+            raise StoreAway(f"The folder of the {self.name} store can't be written.")
 
     def stat(self, key: str) -> StoredObject | None:
         path = self.path(key)

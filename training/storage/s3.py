@@ -21,6 +21,7 @@ from training.storage.store import (
     Store,
     StoreAway,
     StoredObject,
+    hurried,
     key_validate,
 )
 
@@ -42,17 +43,32 @@ class S3Store(Store):
         self.bucket = self.place.bucket
         self._reading = Lock()
 
-    @cached_property
+    @property
     def client(self) -> Any:
+        return self._hurried_client if hurried() else self._patient_client
+
+    @cached_property
+    def _patient_client(self) -> Any:
         return client_make(self.name)
 
     @cached_property
+    def _hurried_client(self) -> Any:
+        return client_make(self.name, patient=False)
+
+    @property
     def uploads(self) -> Uploads:
         return Uploads(self.client, self.place, self.part_size)
 
     def object_name(self, key: str) -> str:
         """What the server calls it."""
         return self.place.prefix + key_validate(key)
+
+    def check(self) -> None:
+        try:
+            with failures_told(f"the bucket {self.bucket}"):
+                self._hurried_client.head_bucket(Bucket=self.bucket)
+        except NoSuchObject as error:
+            raise StoreAway(f"There is no bucket {self.bucket} for the {self.name} store.") from error
 
     def stat(self, key: str) -> StoredObject | None:
         found = self._head(key)

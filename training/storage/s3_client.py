@@ -14,6 +14,7 @@ from training.storage.store import StoreAway
 TRIES = 5
 CONNECT_SECONDS = 5
 READ_SECONDS = 60
+HURRIED_TRIES, HURRIED_CONNECT_SECONDS, HURRIED_READ_SECONDS = 2, 2, 5  # where a person waits
 MISSING = {"404", "NoSuchKey", "NotFound"}
 
 
@@ -40,10 +41,10 @@ class Place:
         return cls(parts.netloc, f"{prefix}/" if prefix else "")
 
 
-def client_make(name: str) -> Any:
+def client_make(name: str, patient: bool = True) -> Any:
     """A client of the store called `name` (internal, external); boto3 is loaded here and nowhere earlier.
 
-    Raises ImproperlyConfigured where its keys are not set.
+    One that is not `patient` gives up after some seconds. Raises ImproperlyConfigured where its keys are not set.
     """
     import boto3
     from botocore.config import Config
@@ -55,9 +56,9 @@ def client_make(name: str) -> Any:
     config = Config(
         signature_version="s3v4",
         s3={"addressing_style": "path", "payload_signing_enabled": True},
-        retries={"mode": "standard", "max_attempts": TRIES},
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
+        retries={"mode": "standard", "max_attempts": TRIES if patient else HURRIED_TRIES},
+        connect_timeout=CONNECT_SECONDS if patient else HURRIED_CONNECT_SECONDS,
+        read_timeout=READ_SECONDS if patient else HURRIED_READ_SECONDS,
         max_pool_connections=32,
         request_checksum_calculation="when_required",  # many servers know no newer checksums
         response_checksum_validation="when_required",

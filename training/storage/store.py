@@ -3,6 +3,8 @@
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -35,6 +37,24 @@ class ObjectMissing(StorageError):
 
 class StoreAway(OSError):
     """The store's server can't be reached, refuses the platform's keys, or failed after several tries."""
+
+
+_hurried: ContextVar[bool] = ContextVar("hurried", default=False)
+
+
+@contextmanager
+def in_a_hurry() -> Iterator[None]:
+    """A person waits: what is asked of a store meanwhile is given up after some seconds, as StoreAway."""
+    token = _hurried.set(True)
+    try:
+        yield
+    finally:
+        _hurried.reset(token)
+
+
+def hurried() -> bool:
+    """Whether a person waits."""
+    return _hurried.get()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +95,10 @@ class Store(ABC):
     def __init__(self, name: str, url: str) -> None:
         self.name = name
         self.url = url
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raise StoreAway, within some seconds, where objects can't be kept here now; the message is for people."""
 
     @abstractmethod
     def stat(self, key: str) -> StoredObject | None:

@@ -55,6 +55,16 @@ async def test_no_call_takes_what_is_not_json(trainer: Trainer, call: str) -> No
         assert (await trainer.say(call, body))[0] == 400
 
 
+async def test_a_heartbeat_may_say_how_far_the_data_are(trainer: Trainer, attempt: JobAttempt) -> None:
+    said = {"files": 5, "of": 12, "bytes": 100, "of_bytes": 240}
+    assert (await trainer.say("heartbeat", {"download": said}))[0] == 200
+    await trainer.say("heartbeat")
+    await attempt.arefresh_from_db()
+    assert attempt.download == said
+    for wrong in ("much", [1], {"files": -1}, {"files": "5"}, {"bytes": 2**70}):
+        assert (await trainer.say("heartbeat", {"download": wrong}))[0] == 400
+
+
 @pytest.mark.parametrize("call", CALLS)
 async def test_every_call_refuses_a_large_body(trainer: Trainer, call: str) -> None:
     assert (await trainer.say(call, '{"x": "' + "x" * 5_000_000 + '"}'))[0] == 413

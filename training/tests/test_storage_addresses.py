@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as rules
 from hypothesis import strategies as st
 
+from trainers.sdk.signed import content_digest
 from training.storage.local import LocalStore
 from training.storage.store import internal_store
 from training.storage.upload import Upload
@@ -211,6 +212,15 @@ def test_bytes_with_another_checksum_are_400_and_the_upload_begins_anew(store):
     assert store.stat("jobs/1/best.pt") is None
     assert list(store.own_folder("uploads").iterdir()) == []
     assert put(url, WEIGHTS).json() == {"received": len(WEIGHTS)}
+
+
+def test_a_part_that_was_damaged_on_its_way_is_400_and_what_was_received_stays(store):
+    url, half = put_address(store), len(WEIGHTS) // 2
+    assert put(url, WEIGHTS[:half], **{"content-digest": content_digest(WEIGHTS[:half])}).status_code == 200
+    refused = put(url, WEIGHTS[half:], half, **{"content-digest": content_digest(b"other")})
+    assert (refused.status_code, refused.json()["error"], refused.json()["received"]) == (400, "digest", half)
+    digest = content_digest(WEIGHTS[half:])
+    assert put(url, WEIGHTS[half:], half, **{"content-digest": digest}).json() == {"received": len(WEIGHTS)}
 
 
 def test_a_larger_or_smaller_body_than_signed_is_403(store):

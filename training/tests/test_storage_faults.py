@@ -3,6 +3,7 @@
 import hashlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,10 @@ BUSY = b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\
 
 
 class Weather:
-    """Stands before a server; each connection meets the next of `faults`: None, "busy", or bytes until it breaks."""
+    """Stands before a server; each connection meets the next of `faults`.
+
+    These are None, "busy", or how many bytes pass until it breaks: alone, or with the seconds that it hangs before.
+    """
 
     def __init__(self, port: int) -> None:
         self.port, self.faults = port, list[Any]()
@@ -47,16 +51,17 @@ class Weather:
                 continue
             caller.close()
             return
+        most, hangs = fault if isinstance(fault, tuple) else (fault, 0.0)
         server = socket.create_connection(("127.0.0.1", self.port))
-        back = threading.Thread(target=_pour, args=(server, caller, fault))
+        back = threading.Thread(target=_pour, args=(server, caller, most, hangs))
         back.start()
-        _pour(caller, server, fault)
+        _pour(caller, server, most, hangs)
         back.join()
         server.close()
         caller.close()
 
 
-def _pour(source: socket.socket, target: socket.socket, most: int | None) -> None:
+def _pour(source: socket.socket, target: socket.socket, most: int | None, hangs: float) -> None:
     """Pass on what comes, at most so many bytes; then both ends are told that it is over."""
     passed = 0
     try:
@@ -64,6 +69,7 @@ def _pour(source: socket.socket, target: socket.socket, most: int | None) -> Non
             target.sendall(data)
             passed += len(data)
             if most and passed > most:
+                time.sleep(hangs)
                 break
     except OSError:
         passed = -1  # the other direction broke off
@@ -91,12 +97,12 @@ def file(tmp_path: Path) -> Path:
 class Platform:
     """Gives out addresses as `urls` does; the first ones may have expired."""
 
-    def __init__(self, store: Store, expired: int = 0) -> None:
-        self.store, self.expired, self.asked = store, expired, 0
+    def __init__(self, store: Store, expired: int = 0, short: int = 0) -> None:
+        self.store, self.expired, self.short, self.asked = store, expired, short, 0
 
     def __call__(self) -> Address:
         self.asked += 1
-        seconds = -1 if self.asked <= self.expired else 600
+        seconds = -1 if self.asked <= self.expired else 2 if self.asked <= self.short else 600
         offer = self.store.upload_offer(KEY, len(DATA), hashlib.sha256(DATA).hexdigest(), seconds)
         return Address(KEY, parts=tuple(Part.of(told) for told in offer["parts"]))
 
@@ -113,6 +119,67 @@ def test_a_checkpoint_arrives_whole_through_bad_weather(weather: Weather, file: 
 def test_an_expired_address_is_renewed_once(weather: Weather, file: Path) -> None:
     assert SignedFiles().put(file, Platform(internal_store(), expired=1)) == KEY
     assert internal_store().get(KEY) == DATA
+
+
+def test_addresses_that_expire_in_the_middle_of_an_upload_are_renewed(weather: Weather, file: Path) -> None:
+    store = internal_store()
+    store.stat(KEY)
+    platform = Platform(store, short=1)
+    weather.faults = [(9 << 20, 2.5)]
+    assert SignedFiles().put(file, platform) == KEY
+    assert store.get(KEY) == DATA and platform.asked > 2
+
+
+class Asked:
+    """Gives out addresses to download from; the first ones are good for some seconds only."""
+
+    def __init__(self, *seconds: int) -> None:
+        self.seconds, self.asked = list(seconds), 0
+
+    def __call__(self) -> str:
+        self.asked += 1
+        return internal_store().presign_get(KEY, self.seconds.pop(0) if self.seconds else 600)
+
+
+@pytest.mark.parametrize(
+    ("faults", "seconds", "asked"),
+    [
+        (["busy", "busy"], [], 1),
+        ([7 << 20, 1 << 20, "busy"], [], 1),
+        ([int(0.9 * len(DATA))], [], 1),
+        ([], [-1], 2),
+        ([(7 << 20, 2.5)], [2], 2),
+    ],
+    ids=["busy", "breaks", "breaks at nine tenths", "expired", "expires in the middle"],
+)
+def test_a_download_arrives_whole_through_bad_weather(
+    weather: Weather, file: Path, tmp_path: Path, faults: list[Any], seconds: list[int], asked: int
+) -> None:
+    internal_store().put(KEY, file)
+    weather.faults, addresses = list(faults), Asked(*seconds)
+    SignedFiles().get(addresses, tmp_path / "got.pt", len(DATA), hashlib.sha256(DATA).hexdigest())
+    assert (tmp_path / "got.pt").read_bytes() == DATA
+    assert (weather.faults, addresses.asked) == ([], asked)
+
+
+def test_an_object_that_is_replaced_while_it_is_downloaded_is_not_mixed(
+    weather: Weather, file: Path, tmp_path: Path
+) -> None:
+    internal_store().put(KEY, file)
+    other = DATA[::-1]
+    weather.faults = [(7 << 20, 3.0)]
+    replacing = threading.Timer(1.0, lambda: internal_store().put(KEY, other))
+    replacing.start()
+    SignedFiles().get(Asked(), tmp_path / "got.pt", None, None)
+    replacing.join()
+    assert (tmp_path / "got.pt").read_bytes() == other
+
+
+def test_two_addresses_in_a_row_that_have_expired_are_an_error(weather: Weather, file: Path, tmp_path: Path) -> None:
+    internal_store().put(KEY, file)
+    with pytest.raises(StorageError, match="so has the new one"):
+        SignedFiles().get(Asked(-1, -1), tmp_path / "got.pt", None, None)
+    assert not (tmp_path / "got.pt").exists()
 
 
 def test_two_refusals_in_a_row_are_an_error_and_no_object(weather: Weather, file: Path) -> None:

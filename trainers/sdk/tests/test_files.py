@@ -9,7 +9,6 @@ import threading
 import pytest
 
 from trainers.sdk import DatasetError, StorageError
-from trainers.sdk.cache import DatasetCache
 from trainers.sdk.tests.platform_server import PART_SIZE
 
 
@@ -134,17 +133,6 @@ def test_a_manifest_cannot_lead_out_of_its_folder(make_sdk, platform, snapshot, 
         make_sdk(**snapshot).download_dataset()
 
 
-def test_the_cache_removes_what_was_used_least_but_nothing_in_use(tmp_path):
-    cache = DatasetCache(tmp_path)
-    for key in ("a", "b", "c"):
-        cache.partial(key).mkdir()
-        (cache.partial(key) / "file").write_bytes(b"x" * 1000)
-        cache.finish(key)
-    cache.use("a")
-    assert DatasetCache(tmp_path).clean(1500) == ["b", "c"]
-    assert cache.is_complete("a")
-
-
 def test_the_data_yaml_lists_the_splits_and_keeps_the_cache_clean(make_sdk, snapshot, tmp_path):
     sdk = make_sdk(**snapshot)
     folder = sdk.download_dataset()
@@ -158,20 +146,14 @@ def test_the_data_yaml_lists_the_splits_and_keeps_the_cache_clean(make_sdk, snap
     assert sorted(folder.rglob("*")) == before
 
 
-def test_a_folder_is_inspected_split_and_converted(sdk, tmp_path):
-    coco = {
-        "images": [{"id": 5, "file_name": f"{n}.png", "width": 100, "height": 50} | {"id": n} for n in range(10)],
-        "categories": [{"id": 90, "name": "cat"}, {"id": 7, "name": "dog"}],
-        "annotations": [{"image_id": n, "category_id": 90, "bbox": [10, 10, 20, 10]} for n in range(10)],
-    }
-    for number in range(10):
-        (tmp_path / f"{number}.png").touch()
-    (tmp_path / "coco.json").write_text(json.dumps(coco))
-    folder = sdk.convert_dataset(tmp_path / "coco.json", tmp_path, tmp_path / "yolo")
-    assert (folder / "labels/3.txt").read_text() == "1 0.200000 0.300000 0.200000 0.200000\n"
-    (folder / "labels/4.txt").write_text("9 0.5 0.5 0.1 0.1\n0 0.5 1.5 0.1 0.1\nnonsense\n")
-    report = sdk.validate_dataset(folder, classes=2)
+def test_a_folder_is_inspected_and_split(sdk, tmp_path):
+    for part, ending in (("images", "png"), ("labels", "txt")):
+        (tmp_path / part).mkdir()
+        for number in range(10):
+            (tmp_path / part / f"{number}.{ending}").write_text("1 0.2 0.3 0.2 0.2\n" if part == "labels" else "")
+    (tmp_path / "labels/4.txt").write_text("9 0.5 0.5 0.1 0.1\n0 0.5 1.5 0.1 0.1\nnonsense\n")
+    report = sdk.validate_dataset(tmp_path, classes=2)
     assert (report.images, report.boxes, len(report.problems)) == (10, 9, 3)
-    split = sdk.split_dataset(folder, {"train": 0.8, "val": 0.2}, seed=1)
+    split = sdk.split_dataset(tmp_path, {"train": 0.8, "val": 0.2}, seed=1)
     assert (len(split["train"]), len(split["val"])) == (8, 2)
-    assert split == sdk.split_dataset(folder, {"train": 0.8, "val": 0.2}, seed=1)
+    assert split == sdk.split_dataset(tmp_path, {"train": 0.8, "val": 0.2}, seed=1)
