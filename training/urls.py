@@ -88,6 +88,7 @@ pages: list[URLPattern | URLResolver] = [
     path("datasets/import/", imports.import_new, name="import-new"),
     path("imports/", imports.import_list, name="import-list"),
     path("imports/<int:import_id>/", imports.import_page, name="import-page"),
+    path("imports/<int:import_id>/again/", imports.import_again, name="import-again"),
     path("imports/<int:import_id>/cancel/", imports.import_cancel, name="import-cancel"),
     path("projects/", projects.project_index, name="project-list"),
     path("projects/<int:project_id>/", projects.project_page, name="project-page"),

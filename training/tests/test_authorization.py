@@ -30,6 +30,7 @@ from training.models import (
     Checkpoint,
     Dataset,
     DatasetImport,
+    DatasetUpload,
     Experiment,
     InferenceJob,
     JobAttempt,
@@ -102,6 +103,10 @@ MANAGER_FORM = "302       403     403        403        200       200     302   
 MANAGER_SENT = "302       403     403        403        422       422     302             302"
 ADVANCED_FORM = "302      403     403        200        200       200     302             302"
 ADVANCED_SENT = "302      403     403        422        422       422     302             302"
+REST_TOLD = " 401         400     400        400        400       400     401             400"
+REST_UNSEEN = "401        400     400        400        400       400     401             400"
+REST_ANY_GONE = "401      403     403        204        204       204     401             204"
+REST_OWN_GONE = "401      403     204        204        204       204     401             204"
 REST_STAR = " 401         204     204        204        204       204     401             204"
 KEYS = "      302         403     403        200        200       200     302             302"
 ADMINS = "    302         403     403        403        403       200     302             302"
@@ -242,6 +247,7 @@ TABLE = [
     Line("GET", "import-page", PAGE, PAGE_HID),
     Line("POST", "import-cancel", ANY_JOB, PAGE_HID),
     Line("POST", "import-cancel", OWN_JOB, PAGE_HID, mine=True),
+    Line("POST", "import-again", IMPORTERS, PAGE_HID),  # past the door: there is no such folder
     Line("GET", "project-list", LIST, LIST),
     Line("GET", "project-page", PAGE, PAGE_HID),
     Line("GET", "worker-list", LIST, LIST),
@@ -362,6 +368,12 @@ TABLE = [
     Line("GET", "api:import-list", REST, REST),
     Line("POST", "api:import-ask", "401 403 422 422 422 422 401 422", REST_HID, data="import"),  # 422: no such folder
     Line("GET", "api:import", REST, REST_HID),
+    Line("GET", "api:upload-list", REST, REST),
+    Line("POST", "api:upload-begin", REST_MADE, REST_HID, data="upload"),
+    Line("GET", "api:upload", REST, REST_HID),
+    Line("PUT", "api:upload-part", REST_TOLD, REST_UNSEEN),  # 400: it has no checksum
+    Line("DELETE", "api:upload-delete", REST_ANY_GONE, REST_HID),
+    Line("DELETE", "api:upload-delete", REST_OWN_GONE, REST_HID, mine=True),
     Line("POST", "api:import-cancel", REST_ANY, REST_HID),
     Line("POST", "api:import-cancel", REST_OWN, REST_HID, mine=True),
     Line("GET", "api:openapi-json", OPEN, OPEN),  # how to ask, nothing of what there is
@@ -449,6 +461,14 @@ def objects_make(world: SimpleNamespace, maker: User, state: JobState = JobState
         inference=test,
         preset=JobPreset.objects.create(**whose, trainer="example", task_type="detection"),
         asked=DatasetImport.objects.create(**whose, source="/nowhere"),
+        upload=DatasetUpload.objects.create(
+            organization=world.organization,
+            filename="a.zip",
+            key=f"uploads/{job.pk}",
+            size=8,
+            part_size=8,
+            created_by=maker,
+        ),
     )
 
 
@@ -475,6 +495,7 @@ def address_of(line: Line, made: SimpleNamespace) -> str:
         "backend": "database",
         "dataset_id": made.dataset.pk,
         "import_id": made.asked.pk,
+        "upload_id": made.upload.pk,
         "preset_id": made.preset.pk,
         "project_id": made.experiment.project_id,
         "number": 0,
@@ -543,6 +564,7 @@ def ask(line: Line, world: SimpleNamespace, actor: str, made: SimpleNamespace) -
             }
         ),
         "import": json.dumps({"organization": made.dataset.organization_id, "folder": "/nowhere"}),
+        "upload": json.dumps({"organization": made.dataset.organization_id, "filename": "b.zip", "size": 9}),
         "notes": json.dumps({"notes": "", "version": 0}),
         "copy": {"from": made.job.pk},
         "new job": {"organization": made.job.experiment.project.organization_id},  # 422: it came past the door
