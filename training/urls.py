@@ -80,6 +80,7 @@ pages: list[URLPattern | URLResolver] = [
     path("datasets/<int:dataset_id>/", datasets.dataset_page, name="dataset-page"),
     path("datasets/<int:dataset_id>/delete/", datasets.dataset_remove, name="dataset-delete"),
     path("datasets/<int:dataset_id>/pictures/<int:number>/", datasets.dataset_picture, name="dataset-picture"),
+    path("datasets/<int:dataset_id>/left-out/<int:number>/", datasets.dataset_offender, name="dataset-offender"),
     path("weights/", weights.weights_index, name="weights-list"),
     path("weights/<int:weights_id>/delete/", weights.weights_remove, name="weights-delete"),
     path("checkpoints/<int:checkpoint_id>/keep/", weights.checkpoint_keep, name="checkpoint-keep"),

@@ -75,6 +75,16 @@ def pictures_key(prefix: str) -> str:
     return f"pictures/{prefix.rsplit('/', 1)[-1]}"
 
 
+def offender_key(dataset: Dataset, number: int) -> str:
+    """Where the small JPEG of a picture lies that the import left out, counted from 0 as in the report."""
+    return f"{pictures_key(dataset.prefix)}/left-out-{number}.jpg"
+
+
+def pictures_by_path(dataset: Dataset) -> dict[str, Picture]:
+    """Every picture under its path."""
+    return {picture.path: picture for picture in pictures_all(dataset)}
+
+
 @lru_cache(maxsize=4)
 def _pictures(internal: str, external: str, prefix: str, split: str, labels: Labels) -> tuple[Picture, ...]:
     key = f"{pictures_key(prefix)}/index.json.gz"

@@ -11,12 +11,13 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
+from training.datasets.findings import findings_add
 from training.datasets.formats.registry import format_find
-from training.datasets.pictures import pictures_all, pictures_key
+from training.datasets.pictures import offender_key, pictures_all, pictures_key
 from training.datasets.scan import DatasetError, Progress, Scan, plain
 from training.models import Dataset, Organization, StoredRemoval, User
 from training.people.audit import audit, audit_changes
-from training.storage.store import external_store
+from training.storage.store import external_store, internal_store
 
 logger = logging.getLogger(__name__)
 NAME_LENGTH = 120
@@ -54,6 +55,7 @@ def dataset_import(
     folder = folder_checked(Path(folder), anywhere)
     scan = _scan(folder, progress, format_name, task_type)
     _trainable_or_refuse(scan, folder.name)
+    _inspect(scan, folder.name, progress)
     prefix = prefix or prefix_new()
     try:
         size = _copy(scan, prefix, progress)
@@ -68,7 +70,7 @@ def dataset_import(
     except BaseException:  # Ctrl-C too must leave nothing behind
         external_store().delete_all(prefix)
         raise
-    _gallery_prepare(dataset)
+    _gallery_prepare(dataset, scan)
     return dataset
 
 
@@ -127,9 +129,11 @@ def _files_leave(prefix: str, manifests: list[str]) -> None:
     StoredRemoval.objects.bulk_create(rows)
 
 
-def _gallery_prepare(dataset: Dataset) -> None:
-    """Read the labels for the gallery now, so that nobody waits for it on a page."""
+def _gallery_prepare(dataset: Dataset, scan: Scan) -> None:
+    """Read the labels for the gallery now, so that nobody waits on a page; keep pictures of what was left out."""
     try:
+        for number, small in enumerate(scan.pictures):
+            internal_store().put(offender_key(dataset, number), small, durable=False)
         pictures_all(dataset)
     except OSError:
         logger.exception("The gallery of %s will be made when somebody looks at it", dataset)
@@ -167,6 +171,13 @@ def _scan(folder: Path, progress: Progress | None, format_name: str, task_type: 
         return format_find(folder, format_name, task_type).scan(folder, progress)
     except OSError as error:  # one bad file is a problem in the scan; this is a folder or a disk that fails
         raise DatasetError(f"{folder.name} can't be read: {error.strerror or error}.") from error
+
+
+def _inspect(scan: Scan, folder: str, progress: Progress | None) -> None:
+    try:
+        findings_add(scan, progress)
+    except OSError as error:  # a file that was there a moment ago
+        raise DatasetError(f"{folder} can't be read: {error.strerror or error}.", scan.report()) from error
 
 
 def _trainable_or_refuse(scan: Scan, folder: str) -> None:

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from django.views.decorators.vary import vary_on_headers
 
 from training.datasets.images import BadImage
-from training.datasets.pictures import pictures_all, pictures_find
+from training.datasets.pictures import offender_key, pictures_all, pictures_by_path, pictures_find
 from training.datasets.selectors import class_counts, dataset_jobs, dataset_list, dataset_search, dataset_sizes
 from training.datasets.services import DESCRIPTION_LENGTH, NAME_LENGTH, DatasetInUse, dataset_delete, dataset_edit
 from training.datasets.thumbnails import COLOURS, SIDES, thumbnail
@@ -25,7 +25,20 @@ from training.models import Dataset, Membership
 from training.pages.doors import person, signed_in
 from training.pages.fields import errors_put
 from training.people.roles import Action, allowed, organizations_where, require
+from training.storage.store import ObjectMissing, internal_store
 
+KINDS = {
+    "copies": "copies",
+    "names": "names",
+    "ids": "ids given twice",
+    "orphaned": "labels without an image",
+    "missing": "missing",
+    "outside": "labels outside of the image",
+    "sizes": "labels without a size, or for another size",
+    "classes": "classes",
+    "corrupt": "damaged files",
+    "other": "others",
+}
 ROWS = 50
 PICTURES = 24
 JOBS = 10
@@ -87,6 +100,8 @@ def dataset_page(request: HttpRequest, dataset_id: int) -> HttpResponseBase:
         "can_delete": allowed(user, Action.DELETE_DATASET, dataset),
         "can_edit": allowed(user, Action.EDIT_DATASET, dataset),
         "imported": dataset.imports.order_by("-id").first(),
+        "copies": _copies(dataset),
+        "kinds": _kinds(dataset),
     }
     return render(request, "training/dataset_page.html", context)
 
@@ -101,6 +116,19 @@ async def dataset_picture(request: HttpRequest, dataset_id: int, number: int) ->
     drawn = await asyncio.get_running_loop().run_in_executor(drawers, _picture, dataset, number, size)
     headers = {"Cache-Control": "private, max-age=86400"}
     return HttpResponse(drawn, content_type="image/jpeg", headers=headers)
+
+
+@require_GET
+@signed_in
+def dataset_offender(request: HttpRequest, dataset_id: int, number: int) -> HttpResponseBase:
+    """A picture that the import left out, small."""
+    dataset = dataset_or_404(request, dataset_id)
+    try:
+        small = internal_store().get(offender_key(dataset, number))
+    except ObjectMissing as error:
+        raise Http404("No such picture.") from error
+    headers = {"Cache-Control": "private, max-age=86400"}
+    return HttpResponse(small, content_type="image/jpeg", headers=headers)
 
 
 @require_POST
@@ -173,6 +201,20 @@ def _gallery(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
         "number": number,
         "query": query,
     }
+
+
+def _copies(dataset: Dataset) -> list[dict[str, Any]]:
+    """The groups of copies that the report names, with their pictures; first those in several parts of the split."""
+    groups = dataset.report.get("copies", {}).get("groups", [])
+    there = pictures_by_path(dataset) if groups else {}
+    told = ({**one, "pictures": [there[path] for path in one["paths"] if path in there]} for one in groups)
+    return [one for one in told if one["pictures"]]
+
+
+def _kinds(dataset: Dataset) -> list[tuple[str, int]]:
+    """What the problems are, in words, with how many there are."""
+    kinds: dict[str, int] = dataset.report.get("problem_kinds", {})
+    return [(KINDS.get(kind, kind), count) for kind, count in kinds.items()]
 
 
 def _legend(dataset: Dataset, classes: tuple[int, ...]) -> list[tuple[int, str, int]]:

@@ -115,6 +115,7 @@ MANAGED = "   302         403     403        403        200       200     302   
 INVITING = "  302         403     403        403        400       400     302             302"
 UNFILLED = "  302         400     400        400        400       400     302             302"
 GONE = "      404         404     404        404        404       404     404             404"
+GONE_SIGNED = "302        404     404        404        404       404     302             302"
 STRANGERS = " 200         302     302        302        302       302     200             200"
 SITE_ADMINS = "302         403     403        403        403       403     302             302"
 FORBIDDEN = " 403         403     403        403        403       403     403             403"
@@ -234,6 +235,7 @@ TABLE = [
     Line("GET", "compare-csv", PAGE, PAGE_HID, data="compare"),
     Line("GET", "dataset-list", LIST, LIST),
     Line("GET", "dataset-page", PAGE, PAGE_HID),
+    Line("GET", "dataset-offender", GONE_SIGNED, PAGE_HID),  # the import left nothing out
     Line("GET", "dataset-picture", PICTURES, PICTURES),  # 404: there is none of that number
     Line("POST", "dataset-delete", MANAGERS, PAGE_HID),
     Line("POST", "dataset-delete", MAKERS, PAGE_HID, mine=True),
