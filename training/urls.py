@@ -30,6 +30,7 @@ from training.pages import (
     people,
     project_edit,
     projects,
+    snapshots,
     weights,
     workers,
 )
@@ -81,6 +82,7 @@ pages: list[URLPattern | URLResolver] = [
     path("datasets/<int:dataset_id>/delete/", datasets.dataset_remove, name="dataset-delete"),
     path("datasets/<int:dataset_id>/pictures/<int:number>/", datasets.dataset_picture, name="dataset-picture"),
     path("datasets/<int:dataset_id>/left-out/<int:number>/", datasets.dataset_offender, name="dataset-offender"),
+    path("snapshots/<int:snapshot_id>/to/<int:other_id>/", snapshots.snapshot_compare, name="snapshot-compare"),
     path("weights/", weights.weights_index, name="weights-list"),
     path("weights/<int:weights_id>/delete/", weights.weights_remove, name="weights-delete"),
     path("checkpoints/<int:checkpoint_id>/keep/", weights.checkpoint_keep, name="checkpoint-keep"),

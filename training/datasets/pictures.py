@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from training.datasets.snapshot import file_role, label_path
+from training.datasets.roles import file_role, label_path
 from training.datasets.split import split_own
 from training.models import Dataset
 from training.storage.store import ObjectMissing, Store, external_store, internal_store

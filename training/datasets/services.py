@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
@@ -15,6 +16,7 @@ from training.datasets.findings import findings_add
 from training.datasets.formats.registry import format_find
 from training.datasets.pictures import offender_key, pictures_all, pictures_key
 from training.datasets.scan import DatasetError, Progress, Scan, plain
+from training.datasets.split import GROUP, SplitError, SplitShares
 from training.models import Dataset, Organization, StoredRemoval, User
 from training.people.audit import audit, audit_changes
 from training.storage.store import external_store, internal_store
@@ -95,24 +97,43 @@ def dataset_delete(dataset: Dataset) -> None:
         raise DatasetInUse(f"{dataset.name} was not deleted: {jobs} it to tell what was trained on.") from error
 
 
-def dataset_edit(dataset: Dataset, name: str, description: str, *, by: User | None = None) -> Dataset:
-    """Give a dataset another name and description. Raises ValidationError with a message per field."""
+def dataset_edit(
+    dataset: Dataset, name: str, description: str, split: dict[str, Any] | None = None, *, by: User | None = None
+) -> Dataset:
+    """Give a dataset another name, description and split. Raises ValidationError with a message per field.
+
+    `split` is as `SplitShares.read` takes it: of jobs that are made from now
+    on; empty for the dataset's own, None to leave it.
+    """
     description = description.replace("\r\n", "\n").strip()
     if len(description) > DESCRIPTION_LENGTH or "\x00" in description:
         raise ValidationError({"description": f"At most {DESCRIPTION_LENGTH} characters."})
-    old = {"name": dataset.name, "description": dataset.description}
+    old = {"name": dataset.name, "description": dataset.description, "split": dataset.split_config}
+    try:
+        if split:
+            SplitShares.read(split)
+    except SplitError as error:
+        raise ValidationError({_split_field(split or {}): str(error)}) from error
     try:
         if name.strip() != dataset.name:
             dataset.name = name_checked(dataset.organization, name)
         dataset.description = description
+        dataset.split_config = dataset.split_config if split is None else split
         with transaction.atomic():
-            dataset.save(update_fields=["name", "description"])
-            audit_changes("dataset.edit", dataset, old, {"name": dataset.name, "description": description}, by=by)
+            dataset.save(update_fields=["name", "description", "split_config"])
+            new = {"name": dataset.name, "description": description, "split": dataset.split_config}
+            audit_changes("dataset.edit", dataset, old, new, by=by)
     except IntegrityError as error:  # somebody took the name at this very moment
         raise ValidationError({"name": str(_name_taken(name))}) from error
     except DatasetError as error:
         raise ValidationError({"name": str(error)}) from error
     return dataset
+
+
+def _split_field(split: dict[str, Any]) -> str:
+    """The field at which a wrong split is told."""
+    fitting = isinstance(split.get("group", ""), str) and GROUP.fullmatch(split.get("group", ""))
+    return "val" if fitting else "group"
 
 
 def prefix_new() -> str:

@@ -13,6 +13,11 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.AddField(
+            model_name='dataset',
+            name='split_config',
+            field=models.JSONField(blank=True, db_default=models.Value({}, models.JSONField()), default=dict, help_text='Shares, seed and group instead.'),
+        ),
+        migrations.AddField(
             model_name='datasetimport',
             name='wanted_format',
             field=models.CharField(blank=True, db_default='', default='', help_text='As a person said.', max_length=32),

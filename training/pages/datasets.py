@@ -19,6 +19,7 @@ from training.datasets.images import BadImage
 from training.datasets.pictures import offender_key, pictures_all, pictures_by_path, pictures_find
 from training.datasets.selectors import class_counts, dataset_jobs, dataset_list, dataset_search, dataset_sizes
 from training.datasets.services import DESCRIPTION_LENGTH, NAME_LENGTH, DatasetInUse, dataset_delete, dataset_edit
+from training.datasets.split import MAX_SEED
 from training.datasets.thumbnails import COLOURS, SIDES, thumbnail
 from training.imports.selectors import imports_on_their_way
 from training.models import Dataset, Membership
@@ -48,7 +49,7 @@ drawers = ThreadPoolExecutor(2, thread_name_prefix="thumbnails")
 
 
 class DatasetForm(forms.Form):
-    """A dataset's name and description; limits are the service's."""
+    """A dataset's name, description and split; limits are the service's."""
 
     use_required_attribute = False
     name = forms.CharField(max_length=NAME_LENGTH, widget=forms.TextInput({"autocomplete": "off"}))
@@ -58,6 +59,30 @@ class DatasetForm(forms.Form):
         widget=forms.Textarea({"rows": 5}),
         help_text="Where the images come from, what is labelled, what to mind.",
     )
+    val = forms.FloatField(
+        required=False,
+        min_value=0,
+        max_value=100,
+        label="Percent for validation",
+        help_text="Empty: the dataset's own split, or 20 % where it has none.",
+    )
+    test = forms.FloatField(required=False, min_value=0, max_value=100, label="Percent for testing")
+    seed = forms.IntegerField(required=False, min_value=0, max_value=MAX_SEED, help_text="Another one, another split.")
+    group = forms.CharField(
+        required=False,
+        max_length=20,
+        label="Keep together",
+        help_text="Nothing, or folder: what lies in one folder, or before:_ for names that begin alike up to a _.",
+    )
+
+    def split(self) -> dict[str, Any]:
+        """What is wanted as the service takes it; empty for the dataset's own."""
+        said = self.cleaned_data
+        if said["val"] is None and said["test"] is None and not said["seed"] and not said["group"]:
+            return {}
+        val, test = (20 if said["val"] is None else said["val"]) / 100, (said["test"] or 0) / 100
+        shares = {"train": round(1 - val - test, 9), "val": val, "test": test}
+        return shares | {"seed": said["seed"] or 0, "group": said["group"].strip()}
 
 
 @require_GET
@@ -152,16 +177,25 @@ def dataset_change(request: HttpRequest, dataset_id: int) -> HttpResponseBase:
     """The form for a dataset's name and description."""
     dataset = dataset_or_404(request, dataset_id)
     require(person(request), Action.EDIT_DATASET, dataset)
-    form = DatasetForm(request.POST or None, initial={"name": dataset.name, "description": dataset.description})
+    form = DatasetForm(request.POST or None, initial=_initial(dataset))
     if request.method == "POST" and form.is_valid():
         try:
-            dataset_edit(dataset, form.cleaned_data["name"], form.cleaned_data["description"], by=person(request))
+            said = form.cleaned_data
+            dataset_edit(dataset, said["name"], said["description"], form.split(), by=person(request))
             return redirect("dataset-page", dataset_id=dataset_id)
         except ValidationError as error:
             errors_put(form, error)
             dataset.refresh_from_db()
     status = 422 if form.errors else 200
     return render(request, "training/dataset_edit.html", {"form": form, "dataset": dataset}, status=status)
+
+
+def _initial(dataset: Dataset) -> dict[str, Any]:
+    """What the form shows first."""
+    config = dataset.split_config
+    shares = {part: round(100 * config[part], 4) for part in ("val", "test") if config.get(part)}
+    kept = {name: config.get(name) for name in ("seed", "group")} if config else {}
+    return {"name": dataset.name, "description": dataset.description, **shares, **kept}
 
 
 def dataset_or_404(request: HttpRequest, dataset_id: int) -> Dataset:

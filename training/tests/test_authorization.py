@@ -5,6 +5,7 @@ for people of the organization that owns the objects, then for those of another.
 A route that is not in the table fails the tests.
 """
 
+import gzip
 import json
 import re
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ from training.models import (
     Checkpoint,
     Dataset,
     DatasetImport,
+    DatasetSnapshot,
     DatasetUpload,
     Experiment,
     InferenceJob,
@@ -236,6 +238,7 @@ TABLE = [
     Line("GET", "dataset-list", LIST, LIST),
     Line("GET", "dataset-page", PAGE, PAGE_HID),
     Line("GET", "dataset-offender", GONE_SIGNED, PAGE_HID),  # the import left nothing out
+    Line("GET", "snapshot-compare", PAGE, PAGE_HID),
     Line("GET", "dataset-picture", PICTURES, PICTURES),  # 404: there is none of that number
     Line("POST", "dataset-delete", MANAGERS, PAGE_HID),
     Line("POST", "dataset-delete", MAKERS, PAGE_HID, mine=True),
@@ -434,6 +437,10 @@ def objects_make(world: SimpleNamespace, maker: User, state: JobState = JobState
     artifact = {"kind": "curve", "name": "a.png", "key": f"jobs/{job.pk}/a.png", "content_type": "image/png"}
     internal_store().put(artifact["key"], b"a picture")
     shown = Artifact.objects.create(job=job, attempt=attempt, size=9, sha256="0" * 64, **artifact)
+    manifest = {"version_hash": "0", "classes": [], "files": []}
+    internal_store().put(f"snapshots/{dataset.pk}.json.gz", gzip.compress(json.dumps(manifest).encode()))
+    listed = {"manifest_key": f"snapshots/{dataset.pk}.json.gz", "file_count": 0, "total_bytes": 0}
+    snapshot = DatasetSnapshot.objects.create(dataset=dataset, version_hash="0", **listed)
     file["key"], kind = f"weights/{job.pk}.pt", {"framework": "ultralytics", "task_type": "detection"}
     whose = {"organization": world.organization, "name": f"{world.title} {job.pk}", "created_by": maker}
     weights = PretrainedWeights.objects.create(**whose, **kind, **file, stored_at=job.created_at)
@@ -456,6 +463,7 @@ def objects_make(world: SimpleNamespace, maker: User, state: JobState = JobState
         key=key,
         experiment=world.experiment,
         dataset=dataset,
+        snapshot=snapshot,
         invitation=invitation,
         member=member,
         artifact=shown,
@@ -498,6 +506,8 @@ def address_of(line: Line, made: SimpleNamespace) -> str:
         "dataset_id": made.dataset.pk,
         "import_id": made.asked.pk,
         "upload_id": made.upload.pk,
+        "snapshot_id": made.snapshot.pk,
+        "other_id": made.snapshot.pk,
         "preset_id": made.preset.pk,
         "project_id": made.experiment.project_id,
         "number": 0,
