@@ -16,6 +16,8 @@ from training.execution.reaper import jobs_reap
 from training.execution.supervisor import attempt_run
 from training.execution.workers import WorkerHere
 from training.imports.removals import removals_work
+from training.imports.sources import work_folders_sweep
+from training.imports.uploads import uploads_sweep
 from training.imports.work import import_claim, import_run, imports_reap
 from training.inference.run import inference_run
 from training.inference.services import inference_claim, inferences_sweep
@@ -62,6 +64,7 @@ def sweep() -> None:
         answers_sweep,
         inferences_sweep,
         weights_sweep,
+        uploads_sweep,
     ]
     for step in steps:
         try:
@@ -85,6 +88,7 @@ def imports() -> None:
     """Import what was asked for, one after another; one at a time, so that a maintenance worker has threads left."""
     if importing.acquire(blocking=False):
         try:
+            work_folders_sweep()
             while not stopping.is_set() and (claimed := import_claim()):
                 import_run(claimed, stopping)
         finally:

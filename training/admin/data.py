@@ -5,7 +5,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from platform_site.admin import ReadOnly, linked
-from training.models import Dataset, DatasetImport, DatasetSnapshot, StoredRemoval
+from training.models import Dataset, DatasetImport, DatasetSnapshot, DatasetUpload, DatasetUploadPart, StoredRemoval
 
 
 class SnapshotInline(admin.TabularInline):
@@ -54,6 +54,27 @@ class DatasetImportAdmin(ReadOnly):
     organization_link = linked("organization")
     dataset_link = linked("dataset")
     by_link = linked("created_by", "asked for by")
+
+
+@admin.register(DatasetUpload)
+class DatasetUploadAdmin(ReadOnly):
+    list_display = ("id", "filename", "organization_link", "size", "by_link", "created_at", "touched_at")
+    list_display_links = ("id", "filename")
+    search_fields = ("filename", "organization__name")
+    list_select_related = ("organization", "created_by")
+    ordering = ("-id",)
+    organization_link = linked("organization")
+    by_link = linked("created_by", "sent by")
+
+
+@admin.register(DatasetUploadPart)
+class DatasetUploadPartAdmin(ReadOnly):
+    list_display = ("upload_link", "number", "sha256")
+    list_display_links = ("number",)
+    search_fields = ("upload__filename",)
+    list_select_related = ("upload",)
+    ordering = ("upload", "number")
+    upload_link = linked("upload")
 
 
 @admin.register(StoredRemoval)

@@ -14,7 +14,7 @@ TAGS = {
     "datasets": "Images with labels, as they were imported.",
     "projects": "Projects, and the experiments that group their jobs.",
     "presets": "Settings that an organization keeps under a name.",
-    "imports": "Datasets on their way from a folder of the server.",
+    "imports": "Datasets on their way: from a folder of the server, an uploaded archive, an object store.",
     "people": "Organizations: members, invitations, API keys, and the audit log.",
     "deliveries": "What the tracking tools have heard of a job.",
     "workers": "The machines that train, their slots, and what runs there.",

@@ -26,6 +26,7 @@ from training.api.rest_people import router as people
 from training.api.rest_presets import router as presets
 from training.api.rest_projects import router as projects
 from training.api.rest_trainers import router as trainers
+from training.api.rest_uploads import router as uploads
 from training.api.rest_weights import router as weights
 from training.api.rest_workers import router as workers
 from training.models import User
@@ -117,7 +118,7 @@ api = FramedAPI(
     docs=Documentation(),
 )
 problems_register(api)
-DATA = (data, imports, weights)
+DATA = (data, imports, uploads, weights)
 WORK = (jobs, job_actions, metrics, checkpoints, inference, presets, trainers, workers)
 for router in (*WORK, *DATA, projects, experiments, project_members, people):
     api.add_router("/v1/training", router)

@@ -48,6 +48,7 @@ class DatasetOut(Schema):
 
 class DatasetWhole(DatasetOut):
     description: str
+    split_config: Annotated[dict[str, Any], Field(description="The split that jobs get instead of the dataset's own.")]
     total_bytes: Annotated[int | None, Field(description="The size of its files; unknown for old imports.")]
     report: Annotated[
         dict[str, Any],
@@ -70,6 +71,14 @@ class Datasets(Page):
 class DatasetChange(Schema):
     name: Annotated[str | None, Field(max_length=NAME_LENGTH)] = None
     description: Annotated[str | None, Field(max_length=DESCRIPTION_LENGTH)] = None
+    split: Annotated[
+        dict[str, Any] | None,
+        Field(
+            description="How jobs that are made from now on divide the images; empty for the dataset's own split. "
+            "`group` keeps together what is in one `folder`, or what is called alike `before:_`.",
+            examples=[{"train": 0.7, "val": 0.2, "test": 0.1, "seed": 3, "stratify": True, "group": ""}],
+        ),
+    ] = None
 
 
 class PictureQuery(PageQuery):
@@ -117,7 +126,7 @@ def dataset_change(request: HttpRequest, dataset_id: int, body: DatasetChange) -
     require(caller.user, Action.EDIT_DATASET, dataset)
     name = dataset.name if body.name is None else body.name
     description = dataset.description if body.description is None else body.description
-    return dataset_edit(dataset, name, description, by=caller.user)
+    return dataset_edit(dataset, name, description, body.split, by=caller.user)
 
 
 @router.delete("/datasets/{int:dataset_id}", response={204: None}, url_name="dataset-delete")

@@ -1,4 +1,4 @@
-"""REST: imports of datasets from folders on the server."""
+"""REST: imports of datasets: from folders on the server, uploaded archives, places of an object store."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -8,11 +8,12 @@ from django.http import HttpRequest
 from ninja import Query, Router, Schema, Status
 from pydantic import Field
 
-from training.api.rest_pages import Id, Page, PageQuery, caller_of, one_of, page_answer
+from training.api.rest_pages import Id, Page, PageQuery, Text, caller_of, one_of, page_answer
 from training.api.rest_projects import organization_for
 from training.datasets.services import NAME_LENGTH
 from training.imports import services
 from training.imports.selectors import imports_visible
+from training.imports.uploads import uploads_visible
 from training.models import DatasetImport, ImportState
 from training.people.keys import Caller
 from training.people.roles import Action, require
@@ -22,8 +23,14 @@ router = Router(tags=["imports"])
 
 class ImportIn(Schema):
     organization: Annotated[Id | None, Field(description="Needed if you are in several.", examples=[None])] = None
-    folder: Annotated[str, Field(max_length=1000, examples=["/data/import/bottles"])]
+    folder: Annotated[str, Field(max_length=1000, description="On the server.", examples=["/data/import/bottles"])] = ""
+    upload: Annotated[Id | None, Field(description="Instead of a folder: an upload whose parts are all there.")] = None
+    address: Annotated[str, Field(max_length=1000, description="Instead of a folder: `s3://bucket/prefix`.")] = ""
     name: Annotated[str, Field(max_length=NAME_LENGTH, description="Empty for the folder's own name.")] = ""
+    format: Annotated[Text, Field(description="What the data are, if in doubt; a failed import's report has them.")] = (
+        ""
+    )
+    task: Annotated[Text, Field(description="What they are to train, if in doubt.")] = ""
 
 
 class ImportOut(Schema):
@@ -33,6 +40,7 @@ class ImportOut(Schema):
     organization_id: int
     source_kind: str
     source: str
+    upload_id: Annotated[int | None, Field(description="The upload; null once the dataset is made.")]
     state: ImportState
     stage: Annotated[str, Field(description="What is being done now.", examples=["Checking", "Copying"])]
     done: int
@@ -71,7 +79,11 @@ def import_ask(request: HttpRequest, body: ImportIn) -> Any:
     caller = caller_of(request)
     organization = organization_for(caller, body.organization)
     require(caller.user, Action.IMPORT_DATASET, organization)
-    return Status(202, services.import_ask(organization, body.name, body.folder, caller.user))
+    upload = None
+    if body.upload is not None:
+        upload = one_of(uploads_visible(caller.user, organization.pk), body.upload)
+    wanted = {"address": body.address, "format_name": body.format, "task_type": body.task}
+    return Status(202, services.import_ask(organization, body.name, body.folder, caller.user, upload=upload, **wanted))
 
 
 @router.get("/imports/{int:import_id}", response=ImportOut, url_name="import")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from training.datasets.snapshot import file_role, label_path
+from training.datasets.roles import file_role, label_path
 from training.datasets.split import split_own
 from training.models import Dataset
 from training.storage.store import ObjectMissing, Store, external_store, internal_store
@@ -73,6 +73,16 @@ def picture_shapes(dataset: Dataset, picture: Picture) -> list[Shape]:
 def pictures_key(prefix: str) -> str:
     """Below this key of the internal store lies all that was made for looking at a dataset."""
     return f"pictures/{prefix.rsplit('/', 1)[-1]}"
+
+
+def offender_key(dataset: Dataset, number: int) -> str:
+    """Where the small JPEG of a picture lies that the import left out, counted from 0 as in the report."""
+    return f"{pictures_key(dataset.prefix)}/left-out-{number}.jpg"
+
+
+def pictures_by_path(dataset: Dataset) -> dict[str, Picture]:
+    """Every picture under its path."""
+    return {picture.path: picture for picture in pictures_all(dataset)}
 
 
 @lru_cache(maxsize=4)

@@ -8,6 +8,19 @@ from pathlib import Path
 from typing import Any
 
 PROBLEMS_KEPT = 100
+OFFENDERS_KEPT = 24
+# What a problem is, by the words of its sentence; the first that fits counts.
+KINDS = {
+    "copies": re.compile(r"^the same picture as"),
+    "names": re.compile(r"only in case|a file of this name|has its place"),
+    "ids": re.compile(r"^its id .* belongs"),
+    "orphaned": re.compile(r"^no image belongs|for images that it does not list|no list in ImageSets"),
+    "missing": re.compile(r"is not there|^missing|there is no image"),
+    "outside": re.compile(r"outside"),
+    "sizes": re.compile(r"has no size|no area|is no polygon|annotations are for"),
+    "classes": re.compile(r"\bclass\b|\bclasses\b"),
+    "corrupt": re.compile(r"damaged|not an image|pixels|can't be read|not a text file|not a file of the folder"),
+}
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028-\u202e\u2066-\u2069]")
 SPLITS = ("train", "val", "test")
 
@@ -23,18 +36,37 @@ class DatasetError(ValueError):
         self.report = report or {}
 
 
+@dataclass(frozen=True, slots=True)
+class Offender:
+    """A picture that was left out, and why, for people to look at."""
+
+    source: Path
+    file: str
+    text: str
+
+
 @dataclass(slots=True)
 class Problems:
-    """The problems of a folder: all are counted, the first 100 are kept."""
+    """The problems of a folder: all are counted, also by their kinds, and the first 100 are kept."""
 
     sentences: list[str] = field(default_factory=list)
     count: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+    offenders: list[Offender] = field(default_factory=list)
+    latest: str = ""  # the newest sentence, kept or not
 
     def add(self, file: str, text: str, line: int | None = None) -> None:
         """Note what is wrong with `file`, given as its path within the folder."""
         self.count += 1
+        self.kinds[next((kind for kind, words in KINDS.items() if words.search(text)), "other")] += 1
+        self.latest = plain(f"{file} line {line}: {text}" if line else f"{file}: {text}")
         if len(self.sentences) < PROBLEMS_KEPT:
-            self.sentences.append(plain(f"{file} line {line}: {text}" if line else f"{file}: {text}"))
+            self.sentences.append(self.latest)
+
+    def show(self, source: Path, file: str, text: str) -> None:
+        """Keep a picture that can't be used, if there are not enough already."""
+        if len(self.offenders) < OFFENDERS_KEPT:
+            self.offenders.append(Offender(source, plain(file), plain(text)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +100,8 @@ class Scan:
     problems: Problems
     found: int = 0  # image files, usable or not
     kpt_shape: tuple[int, int] | None = None  # key points of an object, and numbers of each
+    findings: dict[str, Any] = field(default_factory=dict)  # what the report tells besides
+    pictures: list[bytes] = field(default_factory=list)  # small JPEGs of what was left out
 
     def files(self) -> Iterator[tuple[str, Path | bytes]]:
         """Every file of the normal form, once, with where its bytes are."""
@@ -98,6 +132,8 @@ class Scan:
             "image_sizes": self._sizes(),
             "problems": self.problems.sentences,
             "problem_count": self.problems.count,
+            "problem_kinds": dict(self.problems.kinds.most_common()),
+            **self.findings,
         }
 
     def _classes(self) -> list[dict[str, Any]]:
@@ -112,6 +148,11 @@ class Scan:
     def _sizes(self) -> dict[str, list[int]]:
         sizes = sorted((image.width * image.height, image.width, image.height) for image in self.images)
         return {"smallest": list(sizes[0][1:]), "largest": list(sizes[-1][1:])} if sizes else {}
+
+
+def label_bytes(source: Path | bytes) -> bytes:
+    """The content of a label file, wherever it is."""
+    return source if isinstance(source, bytes) else source.read_bytes()
 
 
 def plain(text: str) -> str:

@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
@@ -11,12 +12,14 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
+from training.datasets.findings import findings_add
 from training.datasets.formats.registry import format_find
-from training.datasets.pictures import pictures_all, pictures_key
+from training.datasets.pictures import offender_key, pictures_all, pictures_key
 from training.datasets.scan import DatasetError, Progress, Scan, plain
+from training.datasets.split import GROUP, SplitError, SplitShares
 from training.models import Dataset, Organization, StoredRemoval, User
 from training.people.audit import audit, audit_changes
-from training.storage.store import external_store
+from training.storage.store import external_store, internal_store
 
 logger = logging.getLogger(__name__)
 NAME_LENGTH = 120
@@ -54,6 +57,7 @@ def dataset_import(
     folder = folder_checked(Path(folder), anywhere)
     scan = _scan(folder, progress, format_name, task_type)
     _trainable_or_refuse(scan, folder.name)
+    _inspect(scan, folder.name, progress)
     prefix = prefix or prefix_new()
     try:
         size = _copy(scan, prefix, progress)
@@ -68,7 +72,7 @@ def dataset_import(
     except BaseException:  # Ctrl-C too must leave nothing behind
         external_store().delete_all(prefix)
         raise
-    _gallery_prepare(dataset)
+    _gallery_prepare(dataset, scan)
     return dataset
 
 
@@ -93,24 +97,43 @@ def dataset_delete(dataset: Dataset) -> None:
         raise DatasetInUse(f"{dataset.name} was not deleted: {jobs} it to tell what was trained on.") from error
 
 
-def dataset_edit(dataset: Dataset, name: str, description: str, *, by: User | None = None) -> Dataset:
-    """Give a dataset another name and description. Raises ValidationError with a message per field."""
+def dataset_edit(
+    dataset: Dataset, name: str, description: str, split: dict[str, Any] | None = None, *, by: User | None = None
+) -> Dataset:
+    """Give a dataset another name, description and split. Raises ValidationError with a message per field.
+
+    `split` is as `SplitShares.read` takes it: of jobs that are made from now
+    on; empty for the dataset's own, None to leave it.
+    """
     description = description.replace("\r\n", "\n").strip()
     if len(description) > DESCRIPTION_LENGTH or "\x00" in description:
         raise ValidationError({"description": f"At most {DESCRIPTION_LENGTH} characters."})
-    old = {"name": dataset.name, "description": dataset.description}
+    old = {"name": dataset.name, "description": dataset.description, "split": dataset.split_config}
+    try:
+        if split:
+            SplitShares.read(split)
+    except SplitError as error:
+        raise ValidationError({_split_field(split or {}): str(error)}) from error
     try:
         if name.strip() != dataset.name:
             dataset.name = name_checked(dataset.organization, name)
         dataset.description = description
+        dataset.split_config = dataset.split_config if split is None else split
         with transaction.atomic():
-            dataset.save(update_fields=["name", "description"])
-            audit_changes("dataset.edit", dataset, old, {"name": dataset.name, "description": description}, by=by)
+            dataset.save(update_fields=["name", "description", "split_config"])
+            new = {"name": dataset.name, "description": description, "split": dataset.split_config}
+            audit_changes("dataset.edit", dataset, old, new, by=by)
     except IntegrityError as error:  # somebody took the name at this very moment
         raise ValidationError({"name": str(_name_taken(name))}) from error
     except DatasetError as error:
         raise ValidationError({"name": str(error)}) from error
     return dataset
+
+
+def _split_field(split: dict[str, Any]) -> str:
+    """The field at which a wrong split is told."""
+    fitting = isinstance(split.get("group", ""), str) and GROUP.fullmatch(split.get("group", ""))
+    return "val" if fitting else "group"
 
 
 def prefix_new() -> str:
@@ -127,9 +150,11 @@ def _files_leave(prefix: str, manifests: list[str]) -> None:
     StoredRemoval.objects.bulk_create(rows)
 
 
-def _gallery_prepare(dataset: Dataset) -> None:
-    """Read the labels for the gallery now, so that nobody waits for it on a page."""
+def _gallery_prepare(dataset: Dataset, scan: Scan) -> None:
+    """Read the labels for the gallery now, so that nobody waits on a page; keep pictures of what was left out."""
     try:
+        for number, small in enumerate(scan.pictures):
+            internal_store().put(offender_key(dataset, number), small, durable=False)
         pictures_all(dataset)
     except OSError:
         logger.exception("The gallery of %s will be made when somebody looks at it", dataset)
@@ -167,6 +192,13 @@ def _scan(folder: Path, progress: Progress | None, format_name: str, task_type: 
         return format_find(folder, format_name, task_type).scan(folder, progress)
     except OSError as error:  # one bad file is a problem in the scan; this is a folder or a disk that fails
         raise DatasetError(f"{folder.name} can't be read: {error.strerror or error}.") from error
+
+
+def _inspect(scan: Scan, folder: str, progress: Progress | None) -> None:
+    try:
+        findings_add(scan, progress)
+    except OSError as error:  # a file that was there a moment ago
+        raise DatasetError(f"{folder} can't be read: {error.strerror or error}.", scan.report()) from error
 
 
 def _trainable_or_refuse(scan: Scan, folder: str) -> None:

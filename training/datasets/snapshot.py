@@ -12,7 +12,8 @@ from typing import Any
 
 from django.conf import settings
 
-from training.datasets.images import SUFFIXES
+from training.datasets.pictures import pictures_all
+from training.datasets.roles import file_role, label_path
 from training.datasets.scan import DatasetError
 from training.datasets.split import split_choose
 from training.models import Dataset, DatasetSnapshot
@@ -36,8 +37,8 @@ def snapshot_take(dataset: Dataset, split_config: Mapping[str, Any] | None = Non
     """The dataset as it is now, with its split; no image is copied.
 
     The same data with the same split give the same snapshot, found again.
-    `split_config` is the job's own split, as in `SplitShares.read`. Raises
-    SplitError for a wrong one and DatasetError if the data are gone.
+    `split_config` is the job's own split, as in `SplitShares.read`; without
+    it the dataset's counts. Raises SplitError for a wrong one and DatasetError if the data are gone.
     """
     files, seed = _files(dataset, split_config)
     content = {
@@ -127,7 +128,9 @@ def _files(dataset: Dataset, split_config: Mapping[str, Any] | None) -> tuple[li
     images = [path for path in objects if file_role(path) == "image"]
     if not images:
         raise DatasetError(f"The files of {dataset.name} are no longer in the external store.")
-    parts, seed = split_choose(images, split_config, dataset.split)
+    config = split_config or dataset.split_config
+    classes = None if dataset.split and not config else {one.path: one.classes for one in pictures_all(dataset)}
+    parts, seed = split_choose(images, config, dataset.split, classes)
     by_label = {label_path(path): part for path, part in parts.items()}
     files = [_entry(store, path, stored, parts.get(path) or by_label.get(path)) for path, stored in objects.items()]
     return [file for file in files if file["split"] or file["role"] == "metadata"], seed
@@ -137,18 +140,6 @@ def _entry(store: Store, path: str, stored: StoredObject, part: str | None) -> d
     role = file_role(path)
     sha256 = None if role == "image" or not (part or role == "metadata") else _sha256(store, stored.key)
     return {"path": path, "size": stored.size, "sha256": sha256, "role": role, "split": part}
-
-
-def file_role(path: str) -> str:
-    """What a file of the normal form is: image, label or metadata."""
-    if path.startswith("labels/"):
-        return "label"
-    return "image" if path.startswith("images/") and f".{path.rsplit('.', 1)[-1].lower()}" in SUFFIXES else "metadata"
-
-
-def label_path(image: str) -> str:
-    """Where the normal form has the label of an image."""
-    return "labels/" + image.removeprefix("images/").rsplit(".", 1)[0] + ".txt"
 
 
 def _sha256(store: Store, key: str) -> str:

@@ -1,14 +1,17 @@
 """Which image is for training, which for validation, which for testing: the same answer every time."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 from training.datasets.scan import SPLITS
+from training.datasets.stratify import group_key, rank_by, stratified
 
 MAX_SEED = 2**63 - 1
+GROUP = re.compile(r"|folder|before:[^/\x00-\x1f]{1,8}")
 
 
 class SplitError(ValueError):
@@ -17,35 +20,49 @@ class SplitError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class SplitShares:
-    """A split by shares of the images, drawn by `seed`."""
+    """A split by shares of the images, drawn by `seed`: of each class its share, where `stratify` says so.
+
+    `group` tells which images stay together, as in `group_key`.
+    """
 
     train: float = 0.8
     val: float = 0.2
     test: float = 0.0
     seed: int = 0
+    stratify: bool = True
+    group: str = ""
 
     @classmethod
     def read(cls, config: Mapping[str, Any]) -> "SplitShares":
         """From a job's settings, such as {"train": 0.7, "val": 0.2, "test": 0.1, "seed": 3}; SplitError if wrong.
 
-        What is left out of `val` and `test` is 0, of `seed` 0.
+        What is left out of `val` and `test` is 0, of `seed` 0; `stratify` is true, `group` nothing.
         """
-        unknown = sorted(set(config) - {*SPLITS, "seed"})
+        unknown = sorted(set(config) - {*SPLITS, "seed", "stratify", "group"})
         if unknown:
-            raise SplitError(f"A split has train, val, test and seed, not {', '.join(map(repr, unknown))}.")
+            known = "train, val, test, seed, stratify and group"
+            raise SplitError(f"A split has {known}, not {', '.join(map(repr, unknown))}.")
         shares = {part: _share(part, config.get(part, 0.0)) for part in SPLITS}
         if abs(sum(shares.values()) - 1) > 1e-6 or not shares["train"] or not shares["val"]:
             raise SplitError("The shares of train, val and test must add up to 1, and train and val need some.")
         seed = config.get("seed", 0)
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
             raise SplitError("The seed of a split must be a whole number from 0.")
-        return cls(**shares, seed=seed)
+        stratify, group = config.get("stratify", True), config.get("group", "")
+        if not isinstance(stratify, bool):
+            raise SplitError("Whether a split is stratified is true or false.")
+        if not isinstance(group, str) or not GROUP.fullmatch(group):
+            raise SplitError('Images are kept together by "folder", or by "before:_": their name up to that mark.')
+        return cls(**shares, seed=seed, stratify=stratify, group=group)
 
 
 def split_choose(
-    paths: Iterable[str], config: Mapping[str, Any] | None = None, own: Mapping[str, str] | None = None
+    paths: Iterable[str],
+    config: Mapping[str, Any] | None = None,
+    own: Mapping[str, str] | None = None,
+    classes: Mapping[str, Iterable[int]] | None = None,
 ) -> tuple[dict[str, str], int | None]:
-    """Every image's part, and the seed if one was used.
+    """Every image's part, and the seed if one was used. `classes` are those on each image, where they are known.
 
     The first that is set counts: the job's `config`, the dataset's `own`
     split, the default of 80 to 20.
@@ -53,6 +70,10 @@ def split_choose(
     if own and not config:
         return split_own(paths, own), None
     shares = SplitShares.read(config) if config else SplitShares()
+    if shares.group or (shares.stratify and classes):
+        known = classes if classes and shares.stratify else {}
+        parts = {part: getattr(shares, part) for part in SPLITS}
+        return stratified(paths, known, parts, rank_by(shares.seed), group_key(shares.group)), shares.seed
     return split_shares(paths, shares), shares.seed
 
 

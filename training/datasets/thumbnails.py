@@ -1,13 +1,13 @@
 """Small JPEGs of a dataset's pictures with the labels drawn, made when first looked at and kept."""
 
-import warnings
 from collections.abc import Sequence
 from io import BytesIO
 
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw
 
-from training.datasets.images import FORMATS, MAX_PIXELS, BadImage
+from training.datasets.images import BadImage
 from training.datasets.pictures import Picture, Points, Shape, picture_shapes, pictures_key
+from training.datasets.shrinking import image_shrink
 from training.models import Dataset
 from training.storage.store import ObjectMissing, external_store, internal_store
 
@@ -45,25 +45,7 @@ def _open(key: str, side: int) -> Image.Image:
         raise BadImage("the file is gone")
     if stored.size > MAX_BYTES:
         raise BadImage("the file is too large to be shown")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return _read(external_store().get(key), side)
-    except BadImage:
-        raise
-    except Exception as error:  # Pillow raises nearly anything on broken files
-        raise BadImage("the image is damaged") from error
-
-
-def _read(content: bytes, side: int) -> Image.Image:
-    with Image.open(BytesIO(content), formats=FORMATS) as image:
-        if image.width * image.height > MAX_PIXELS:
-            raise BadImage("the image has too many pixels")
-        image.draft("RGB", (2 * side, 2 * side))  # a JPEG is decoded no larger than needed
-        upright = ImageOps.exif_transpose(image).convert("RGB")
-    scale = side / max(upright.size)
-    size = max(1, round(upright.width * scale)), max(1, round(upright.height * scale))
-    return upright.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+    return image_shrink(external_store().get(key), side)
 
 
 def _draw(image: Image.Image, shapes: Sequence[Shape], filled: bool) -> bytes:

@@ -1,9 +1,9 @@
 """A maintenance worker's part of imports: claimed by one update, told on the way, given back or ended once."""
 
+import errno
 import logging
 import threading
 import time
-from pathlib import Path
 
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F
@@ -11,6 +11,8 @@ from django.db.models.functions import Now
 
 from training.datasets.scan import DatasetError
 from training.datasets.services import dataset_import, prefix_new
+from training.imports.sources import FOLDER, source_folder
+from training.imports.uploads import upload_forget
 from training.jobs.clock import now_plus
 from training.models import Dataset, DatasetImport, ImportState, StoredRemoval
 
@@ -18,6 +20,7 @@ logger = logging.getLogger(__name__)
 LEASE_SECONDS = 120
 TELL_SECONDS = 0.5
 MAX_ATTEMPTS = 3
+FULL = "The disk of the maintenance worker is full: nothing was kept. An operator has to make room."
 BROKEN = "Something broke on our side. The log of the maintenance worker tells what; an operator can read it."
 
 
@@ -30,6 +33,7 @@ class Telling:
 
     def __init__(self, claimed: DatasetImport, stopping: threading.Event) -> None:
         self.mine = DatasetImport.objects.filter(pk=claimed.pk, attempt=claimed.attempt, state=ImportState.RUNNING)
+        self.upload = claimed.upload
         self.stopping = stopping
         self.told = float("-inf")
         self.stage = ""
@@ -57,6 +61,8 @@ class Telling:
         ended = {"state": ImportState.COMPLETED, "ended_at": Now(), "stage": "", "report": report}
         if not self.mine.filter(cancel_requested_at=None).update(dataset=dataset, **ended):
             raise Stopped
+        if self.upload is not None:
+            upload_forget(self.upload)
 
 
 def import_claim() -> DatasetImport | None:
@@ -73,7 +79,7 @@ def import_claim() -> DatasetImport | None:
             total=0,
         )
         if claimed:
-            return DatasetImport.objects.select_related("organization", "created_by").get(pk=waiting.pk)
+            return DatasetImport.objects.select_related("organization", "created_by", "upload").get(pk=waiting.pk)
     return None
 
 
@@ -81,19 +87,27 @@ def import_run(claimed: DatasetImport, stopping: threading.Event) -> None:
     """Run a claimed import to its end; if the worker ends meanwhile, it waits again. Never raises."""
     telling = Telling(claimed, stopping)
     try:
-        dataset_import(
-            claimed.organization,
-            claimed.name,
-            Path(claimed.source),
-            claimed.created_by,
-            telling,
-            prefix=claimed.prefix,
-            made=telling.made,
-        )
+        with source_folder(claimed, telling) as folder:
+            dataset_import(
+                claimed.organization,
+                claimed.name,
+                folder,
+                claimed.created_by,
+                telling,
+                anywhere=claimed.source_kind != FOLDER,
+                format_name=claimed.wanted_format,
+                task_type=claimed.wanted_task,
+                prefix=claimed.prefix,
+                made=telling.made,
+            )
     except Stopped:
         _stopped(telling)
     except DatasetError as error:
         _end(telling, ImportState.FAILED, error=str(error), report=error.report)
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        logger.warning("The import %s could not be stored", claimed.pk, exc_info=True)
+        _end(telling, ImportState.FAILED, error=FULL if full else BROKEN)
     except Exception:
         logger.exception("The import %s broke", claimed.pk)
         _end(telling, ImportState.FAILED, error=BROKEN)

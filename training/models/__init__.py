@@ -29,6 +29,7 @@ from training.models.project import Experiment, ExperimentTag, Project, ProjectM
 from training.models.rollup import MetricSeries, RollUp
 from training.models.star import Star
 from training.models.tag import JobTag
+from training.models.upload import DatasetUpload, DatasetUploadPart
 from training.models.weights import PretrainedWeights
 from training.models.worker import Slot, Worker
 
@@ -44,6 +45,8 @@ __all__ = [
     "Dataset",
     "DatasetImport",
     "DatasetSnapshot",
+    "DatasetUpload",
+    "DatasetUploadPart",
     "DiskUse",
     "ErrorType",
     "Experiment",

@@ -2,6 +2,7 @@
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Value
 
 from training.models.people import Organization
 from training.models.visibility import OrganizationQuerySet
@@ -19,6 +20,9 @@ class Dataset(models.Model):
     classes = models.JSONField(default=list, help_text="Class names in the order of their numbers.")
     report = models.JSONField(default=dict, help_text="What the import found, and what is wrong.")
     split = models.JSONField(default=dict, help_text="The dataset's own split: {path or folder: train, val or test}.")
+    split_config = models.JSONField(
+        default=dict, db_default=Value({}, models.JSONField()), blank=True, help_text="Shares, seed and group instead."
+    )
     description = models.TextField(blank=True, default="", db_default="", help_text="What it is, in plain text.")
     total_bytes = models.PositiveBigIntegerField(null=True, help_text="Size of its files, since imports tell it.")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")

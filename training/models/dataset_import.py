@@ -6,6 +6,7 @@ from django.db.models import Q
 
 from training.models.dataset import Dataset
 from training.models.people import Organization
+from training.models.upload import DatasetUpload
 from training.models.visibility import OrganizationQuerySet
 
 
@@ -18,13 +19,14 @@ class ImportState(models.TextChoices):
 
 
 ON_ITS_WAY = (ImportState.QUEUED, ImportState.RUNNING)
+BYTE_STAGES = ("Joining", "Unpacking", "Fetching")
 
 
 class DatasetImport(models.Model):
     """One import, from the wish to the dataset or the error. `attempt` fences: an older worker's word is not taken.
 
-    `source_kind` says what `source` is, such as the path of a folder on the
-    server; it is an open set, for uploads and stores to come.
+    `source_kind` says what `source` is: the path of a folder on the server, the
+    name of an uploaded archive, or the address of a place in an object store.
     """
 
     organization_path = "organization"
@@ -32,6 +34,11 @@ class DatasetImport(models.Model):
     name = models.CharField(max_length=120, help_text="What the dataset is to be called.")
     source_kind = models.CharField(max_length=32, default="folder")
     source = models.TextField(help_text="Where the data come from, as it was asked for.")
+    upload = models.ForeignKey(DatasetUpload, models.SET_NULL, null=True, related_name="imports")
+    wanted_format = models.CharField(
+        max_length=32, blank=True, default="", db_default="", help_text="As a person said."
+    )
+    wanted_task = models.CharField(max_length=32, blank=True, default="", db_default="", help_text="As a person said.")
     state = models.CharField(max_length=16, choices=ImportState.choices, default=ImportState.QUEUED)
     stage = models.CharField(max_length=40, blank=True, help_text="What is being done now.")
     done = models.PositiveBigIntegerField(default=0)
@@ -63,6 +70,11 @@ class DatasetImport(models.Model):
     @property
     def active(self) -> bool:
         return self.state in ON_ITS_WAY
+
+    @property
+    def in_bytes(self) -> bool:
+        """Whether `done` and `total` of the present stage are bytes rather than files."""
+        return self.stage in BYTE_STAGES
 
     @property
     def percent(self) -> int | None:

@@ -18,16 +18,30 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from django.views.decorators.vary import vary_on_headers
 
 from training.datasets.images import BadImage
-from training.datasets.pictures import pictures_all, pictures_find
+from training.datasets.pictures import offender_key, pictures_all, pictures_by_path, pictures_find
 from training.datasets.selectors import class_counts, dataset_jobs, dataset_list, dataset_search, dataset_sizes
 from training.datasets.services import DESCRIPTION_LENGTH, NAME_LENGTH, DatasetInUse, dataset_delete, dataset_edit
+from training.datasets.split import MAX_SEED
 from training.datasets.thumbnails import COLOURS, SIDES, thumbnail
 from training.imports.selectors import imports_on_their_way
 from training.models import Dataset, Membership
 from training.pages.doors import person, signed_in
 from training.pages.fields import errors_put
 from training.people.roles import Action, allowed, organizations_where, require
+from training.storage.store import ObjectMissing, internal_store
 
+KINDS = {
+    "copies": "copies",
+    "names": "names",
+    "ids": "ids given twice",
+    "orphaned": "labels without an image",
+    "missing": "missing",
+    "outside": "labels outside of the image",
+    "sizes": "labels without a size, or for another size",
+    "classes": "classes",
+    "corrupt": "damaged files",
+    "other": "others",
+}
 ROWS = 50
 PICTURES = 24
 JOBS = 10
@@ -37,7 +51,7 @@ drawers = ThreadPoolExecutor(2, thread_name_prefix="thumbnails")
 
 
 class DatasetForm(forms.Form):
-    """A dataset's name and description; limits are the service's."""
+    """A dataset's name, description and split; limits are the service's."""
 
     use_required_attribute = False
     name = forms.CharField(max_length=NAME_LENGTH, widget=forms.TextInput({"autocomplete": "off"}))
@@ -47,6 +61,30 @@ class DatasetForm(forms.Form):
         widget=forms.Textarea({"rows": 5}),
         help_text="Where the images come from, what is labelled, what to mind.",
     )
+    val = forms.FloatField(
+        required=False,
+        min_value=0,
+        max_value=100,
+        label="Percent for validation",
+        help_text="Empty: the dataset's own split, or 20 % where it has none.",
+    )
+    test = forms.FloatField(required=False, min_value=0, max_value=100, label="Percent for testing")
+    seed = forms.IntegerField(required=False, min_value=0, max_value=MAX_SEED, help_text="Another one, another split.")
+    group = forms.CharField(
+        required=False,
+        max_length=20,
+        label="Keep together",
+        help_text="Nothing, or folder: what lies in one folder, or before:_ for names that begin alike up to a _.",
+    )
+
+    def split(self) -> dict[str, Any]:
+        """What is wanted as the service takes it; empty for the dataset's own."""
+        said = self.cleaned_data
+        if said["val"] is None and said["test"] is None and not said["seed"] and not said["group"]:
+            return {}
+        val, test = (20 if said["val"] is None else said["val"]) / 100, (said["test"] or 0) / 100
+        shares = {"train": round(1 - val - test, 9), "val": val, "test": test}
+        return shares | {"seed": said["seed"] or 0, "group": said["group"].strip()}
 
 
 @require_GET
@@ -89,6 +127,8 @@ def dataset_page(request: HttpRequest, dataset_id: int) -> HttpResponseBase:
         "can_delete": allowed(user, Action.DELETE_DATASET, dataset),
         "can_edit": allowed(user, Action.EDIT_DATASET, dataset),
         "imported": dataset.imports.order_by("-id").first(),
+        "copies": _copies(dataset),
+        "kinds": _kinds(dataset),
     }
     return render(request, "training/dataset_page.html", context)
 
@@ -104,6 +144,19 @@ async def dataset_picture(request: HttpRequest, dataset_id: int, number: int) ->
     drawn = await asyncio.get_running_loop().run_in_executor(drawers, drawing)
     headers = {"Cache-Control": "private, max-age=86400"}
     return HttpResponse(drawn, content_type="image/jpeg", headers=headers)
+
+
+@require_GET
+@signed_in
+def dataset_offender(request: HttpRequest, dataset_id: int, number: int) -> HttpResponseBase:
+    """A picture that the import left out, small."""
+    dataset = dataset_or_404(request, dataset_id)
+    try:
+        small = internal_store().get(offender_key(dataset, number))
+    except ObjectMissing as error:
+        raise Http404("No such picture.") from error
+    headers = {"Cache-Control": "private, max-age=86400"}
+    return HttpResponse(small, content_type="image/jpeg", headers=headers)
 
 
 @require_POST
@@ -127,16 +180,25 @@ def dataset_change(request: HttpRequest, dataset_id: int) -> HttpResponseBase:
     """The form for a dataset's name and description."""
     dataset = dataset_or_404(request, dataset_id)
     require(person(request), Action.EDIT_DATASET, dataset)
-    form = DatasetForm(request.POST or None, initial={"name": dataset.name, "description": dataset.description})
+    form = DatasetForm(request.POST or None, initial=_initial(dataset))
     if request.method == "POST" and form.is_valid():
         try:
-            dataset_edit(dataset, form.cleaned_data["name"], form.cleaned_data["description"], by=person(request))
+            said = form.cleaned_data
+            dataset_edit(dataset, said["name"], said["description"], form.split(), by=person(request))
             return redirect("dataset-page", dataset_id=dataset_id)
         except ValidationError as error:
             errors_put(form, error)
             dataset.refresh_from_db()
     status = 422 if form.errors else 200
     return render(request, "training/dataset_edit.html", {"form": form, "dataset": dataset}, status=status)
+
+
+def _initial(dataset: Dataset) -> dict[str, Any]:
+    """What the form shows first."""
+    config = dataset.split_config
+    shares = {part: round(100 * config[part], 4) for part in ("val", "test") if config.get(part)}
+    kept = {name: config.get(name) for name in ("seed", "group")} if config else {}
+    return {"name": dataset.name, "description": dataset.description, **shares, **kept}
 
 
 def dataset_or_404(request: HttpRequest, dataset_id: int) -> Dataset:
@@ -176,6 +238,20 @@ def _gallery(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
         "number": number,
         "query": query,
     }
+
+
+def _copies(dataset: Dataset) -> list[dict[str, Any]]:
+    """The groups of copies that the report names, with their pictures; first those in several parts of the split."""
+    groups = dataset.report.get("copies", {}).get("groups", [])
+    there = pictures_by_path(dataset) if groups else {}
+    told = ({**one, "pictures": [there[path] for path in one["paths"] if path in there]} for one in groups)
+    return [one for one in told if one["pictures"]]
+
+
+def _kinds(dataset: Dataset) -> list[tuple[str, int]]:
+    """What the problems are, in words, with how many there are."""
+    kinds: dict[str, int] = dataset.report.get("problem_kinds", {})
+    return [(KINDS.get(kind, kind), count) for kind, count in kinds.items()]
 
 
 def _legend(dataset: Dataset, classes: tuple[int, ...]) -> list[tuple[int, str, int]]:

@@ -1,4 +1,4 @@
-"""The web pages of imports: choose a folder on the server, watch it being read, see what came of it, cancel."""
+"""The web pages of imports: choose a folder, an archive or an object store, watch it being read, cancel, ask again."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ from training.datasets.scan import DatasetError
 from training.datasets.selectors import class_counts
 from training.datasets.services import NAME_LENGTH
 from training.imports import services
+from training.imports.archives import ENDINGS
 from training.imports.folders import Listing, folders_in
+from training.imports.objects import places_allowed
 from training.imports.selectors import imports_visible
 from training.jobs.transition import NotAllowed
 from training.models import DatasetImport, Organization
@@ -36,8 +38,14 @@ class ImportForm(forms.Form):
     folder = forms.CharField(
         max_length=1000,
         strip=False,
+        required=False,
         label="Folder on the server",
-        error_messages={"required": "Choose a folder."},
+        widget=forms.TextInput({"autocomplete": "off", "spellcheck": "false", "class": "mono"}),
+    )
+    address = forms.CharField(
+        max_length=1000,
+        required=False,
+        label="Or a place in the object store",
         widget=forms.TextInput({"autocomplete": "off", "spellcheck": "false", "class": "mono"}),
     )
     name = forms.CharField(
@@ -56,6 +64,12 @@ class ImportForm(forms.Form):
         if len(choices) == 1:
             field.widget = forms.HiddenInput()
             self.initial["organization"] = choices[0].pk
+        places = list(dict.fromkeys(place for one in choices for place in places_allowed(one)))
+        if places:
+            self.fields["address"].widget.attrs["placeholder"] = f"{places[0]}/…"
+            self.fields["address"].help_text = f"Below {', '.join(places)}."
+        else:
+            self.fields["address"].widget = forms.HiddenInput()
         folder = str(self["folder"].value() or "")
         self.fields["name"].widget.attrs["placeholder"] = Path(folder).name
 
@@ -75,16 +89,27 @@ def import_new(request: HttpRequest) -> HttpResponseBase:
         if form.is_valid():
             said = form.cleaned_data
             try:
-                asked = services.import_ask(said["organization"], said["name"], said["folder"], user)
+                asked = services.import_ask(
+                    said["organization"], said["name"], said["folder"], user, address=said["address"]
+                )
                 return redirect("import-page", import_id=asked.pk)
             except ValidationError as error:
                 errors_put(form, error)
     else:
-        form = ImportForm(choices, initial={name: request.GET.get(name, "") for name in ("folder", "name")})
+        form = ImportForm(choices, initial={name: request.GET.get(name, "") for name in ("folder", "address", "name")})
         if request.GET.get("organization"):
             form.initial["organization"] = request.GET["organization"]
+    return _form_page(request, form, choices)
+
+
+def _form_page(request: HttpRequest, form: ImportForm, choices: list[Organization]) -> HttpResponseBase:
     listing, problem = _listing(str(form["folder"].value() or ""))
     context = {"form": form, "listing": listing, "problem": problem, "roots": settings.IMPORT_ROOTS}
+    context |= {
+        "choices": choices,
+        "endings": ",".join(ENDINGS),
+        "upload_most": settings.UPLOAD_MAX_GB,
+    }
     return render(request, "training/import_new.html", context, status=422 if form.errors else 200)
 
 
@@ -117,6 +142,22 @@ def import_page(request: HttpRequest, import_id: int) -> HttpResponseBase:
     }
     name = "_import.html" if request.headers.get("HX-Request") else "import_page.html"
     return render(request, f"training/{name}", context)
+
+
+@require_POST
+@signed_in
+def import_again(request: HttpRequest, import_id: int) -> HttpResponseBase:
+    """The same once more; `format` and `task` settle what was in doubt."""
+    asked = _import_or_404(request, import_id)
+    user = person(request)
+    require(user, Action.IMPORT_DATASET, asked.organization)
+    said = {name: request.POST.get(name, "")[:32] for name in ("format", "task")}
+    try:
+        again = services.import_again(asked, user, said["format"], said["task"])
+    except ValidationError as error:
+        messages.warning(request, " ".join(error.messages))
+        return redirect("import-page", import_id=import_id)
+    return redirect("import-page", import_id=again.pk)
 
 
 @require_POST

@@ -22,6 +22,8 @@ from training.models import (
     Dataset,
     DatasetImport,
     DatasetSnapshot,
+    DatasetUpload,
+    DatasetUploadPart,
     DiskUse,
     ExperimentTag,
     FollowerCursor,
@@ -103,6 +105,9 @@ def fill(cast: SimpleNamespace, worker: Worker, number: int) -> None:
     JobPreset.objects.create(organization=cast.organization, name=f"p{number}", created_by=cast.owner)
     ChartLayout.objects.create(user=member, project=cast.experiment.project)
     DatasetImport.objects.create(organization=cast.organization, name=f"i{number}", created_by=cast.owner)
+    upload = {"filename": "a.zip", "key": f"uploads/{number}", "size": 1, "part_size": 1, "created_by": cast.owner}
+    sent = DatasetUpload.objects.create(organization=cast.organization, **upload)
+    DatasetUploadPart.objects.create(upload=sent, number=1, sha256="0")
     StoredRemoval.objects.create(store="internal", key=f"r{number}", below=False)
     Artifact.objects.create(job=job, attempt=attempt, kind="prediction", name="p.png", **(file | {"key": f"a{number}"}))
     InferenceJob.objects.create(job=job, picture_name="cat.png", width=1, height=1, created_by=cast.owner)

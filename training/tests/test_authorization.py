@@ -5,6 +5,7 @@ for people of the organization that owns the objects, then for those of another.
 A route that is not in the table fails the tests.
 """
 
+import gzip
 import json
 import re
 from collections.abc import Iterator
@@ -30,6 +31,8 @@ from training.models import (
     Checkpoint,
     Dataset,
     DatasetImport,
+    DatasetSnapshot,
+    DatasetUpload,
     Experiment,
     InferenceJob,
     JobAttempt,
@@ -102,6 +105,10 @@ MANAGER_FORM = "302       403     403        403        200       200     302   
 MANAGER_SENT = "302       403     403        403        422       422     302             302"
 ADVANCED_FORM = "302      403     403        200        200       200     302             302"
 ADVANCED_SENT = "302      403     403        422        422       422     302             302"
+REST_TOLD = " 401         400     400        400        400       400     401             400"
+REST_UNSEEN = "401        400     400        400        400       400     401             400"
+REST_ANY_GONE = "401      403     403        204        204       204     401             204"
+REST_OWN_GONE = "401      403     204        204        204       204     401             204"
 REST_STAR = " 401         204     204        204        204       204     401             204"
 KEYS = "      302         403     403        200        200       200     302             302"
 ADMINS = "    302         403     403        403        403       200     302             302"
@@ -110,6 +117,7 @@ MANAGED = "   302         403     403        403        200       200     302   
 INVITING = "  302         403     403        403        400       400     302             302"
 UNFILLED = "  302         400     400        400        400       400     302             302"
 GONE = "      404         404     404        404        404       404     404             404"
+GONE_SIGNED = "302        404     404        404        404       404     302             302"
 STRANGERS = " 200         302     302        302        302       302     200             200"
 SITE_ADMINS = "302         403     403        403        403       403     302             302"
 FORBIDDEN = " 403         403     403        403        403       403     403             403"
@@ -233,6 +241,8 @@ TABLE = [
     Line("GET", "compare-csv", PAGE, PAGE_HID, data="compare"),
     Line("GET", "dataset-list", LIST, LIST),
     Line("GET", "dataset-page", PAGE, PAGE_HID),
+    Line("GET", "dataset-offender", GONE_SIGNED, PAGE_HID),  # the import left nothing out
+    Line("GET", "snapshot-compare", PAGE, PAGE_HID),
     Line("GET", "dataset-picture", PICTURES, PICTURES),  # 404: there is none of that number
     Line("POST", "dataset-delete", MANAGERS, PAGE_HID),
     Line("POST", "dataset-delete", MAKERS, PAGE_HID, mine=True),
@@ -246,6 +256,7 @@ TABLE = [
     Line("GET", "import-page", PAGE, PAGE_HID),
     Line("POST", "import-cancel", ANY_JOB, PAGE_HID),
     Line("POST", "import-cancel", OWN_JOB, PAGE_HID, mine=True),
+    Line("POST", "import-again", IMPORTERS, PAGE_HID),  # past the door: there is no such folder
     Line("GET", "project-list", LIST, LIST),
     Line("GET", "project-page", PAGE, PAGE_HID),
     Line("GET", "worker-list", LIST, LIST),
@@ -368,6 +379,12 @@ TABLE = [
     Line("GET", "api:import-list", REST, REST),
     Line("POST", "api:import-ask", "401 403 422 422 422 422 401 422", REST_HID, data="import"),  # 422: no such folder
     Line("GET", "api:import", REST, REST_HID),
+    Line("GET", "api:upload-list", REST, REST),
+    Line("POST", "api:upload-begin", REST_MADE, REST_HID, data="upload"),
+    Line("GET", "api:upload", REST, REST_HID),
+    Line("PUT", "api:upload-part", REST_TOLD, REST_UNSEEN),  # 400: it has no checksum
+    Line("DELETE", "api:upload-delete", REST_ANY_GONE, REST_HID),
+    Line("DELETE", "api:upload-delete", REST_OWN_GONE, REST_HID, mine=True),
     Line("POST", "api:import-cancel", REST_ANY, REST_HID),
     Line("POST", "api:import-cancel", REST_OWN, REST_HID, mine=True),
     Line("GET", "api:openapi-json", OPEN, OPEN),  # how to ask, nothing of what there is
@@ -426,6 +443,10 @@ def objects_make(world: SimpleNamespace, maker: User, state: JobState = JobState
     artifact = {"kind": "curve", "name": "a.png", "key": f"jobs/{job.pk}/a.png", "content_type": "image/png"}
     internal_store().put(artifact["key"], b"a picture")
     shown = Artifact.objects.create(job=job, attempt=attempt, size=9, sha256="0" * 64, **artifact)
+    manifest = {"version_hash": "0", "classes": [], "files": []}
+    internal_store().put(f"snapshots/{dataset.pk}.json.gz", gzip.compress(json.dumps(manifest).encode()))
+    listed = {"manifest_key": f"snapshots/{dataset.pk}.json.gz", "file_count": 0, "total_bytes": 0}
+    snapshot = DatasetSnapshot.objects.create(dataset=dataset, version_hash="0", **listed)
     file["key"], kind = f"weights/{job.pk}.pt", {"framework": "ultralytics", "task_type": "detection"}
     whose = {"organization": world.organization, "name": f"{world.title} {job.pk}", "created_by": maker}
     weights = PretrainedWeights.objects.create(**whose, **kind, **file, stored_at=job.created_at)
@@ -448,6 +469,7 @@ def objects_make(world: SimpleNamespace, maker: User, state: JobState = JobState
         key=key,
         experiment=world.experiment,
         dataset=dataset,
+        snapshot=snapshot,
         invitation=invitation,
         member=member,
         artifact=shown,
@@ -455,6 +477,14 @@ def objects_make(world: SimpleNamespace, maker: User, state: JobState = JobState
         inference=test,
         preset=JobPreset.objects.create(**whose, trainer="example", task_type="detection"),
         asked=DatasetImport.objects.create(**whose, source="/nowhere"),
+        upload=DatasetUpload.objects.create(
+            organization=world.organization,
+            filename="a.zip",
+            key=f"uploads/{job.pk}",
+            size=8,
+            part_size=8,
+            created_by=maker,
+        ),
     )
 
 
@@ -481,6 +511,9 @@ def address_of(line: Line, made: SimpleNamespace) -> str:
         "backend": "database",
         "dataset_id": made.dataset.pk,
         "import_id": made.asked.pk,
+        "upload_id": made.upload.pk,
+        "snapshot_id": made.snapshot.pk,
+        "other_id": made.snapshot.pk,
         "preset_id": made.preset.pk,
         "project_id": made.experiment.project_id,
         "number": 0,
@@ -549,6 +582,7 @@ def ask(line: Line, world: SimpleNamespace, actor: str, made: SimpleNamespace) -
             }
         ),
         "import": json.dumps({"organization": made.dataset.organization_id, "folder": "/nowhere"}),
+        "upload": json.dumps({"organization": made.dataset.organization_id, "filename": "b.zip", "size": 9}),
         "notes": json.dumps({"notes": "", "version": 0}),
         "copy": {"from": made.job.pk},
         "new job": {"organization": made.job.experiment.project.organization_id},  # 422: it came past the door

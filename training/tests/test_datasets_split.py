@@ -1,10 +1,11 @@
 """The same image is always in the same part, and the first of three levels decides."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.datasets.split import SplitError, SplitShares, split_choose, split_own, split_shares
+from training.datasets.stratify import group_key
 
 PATHS = st.lists(st.from_regex(r"images/[a-z0-9]{1,8}\.(png|jpg)", fullmatch=True), max_size=60, unique=True)
 SEEDS = st.integers(0, 2**63 - 1)
@@ -67,6 +68,59 @@ def test_the_nearest_folder_of_an_own_split_counts():
     assert split_own(paths, own) == dict(zip(paths[:3], ("train", "test", "val"), strict=True))
 
 
+@st.composite
+def pictures(draw):
+    """Images with the classes on them, in some folders."""
+    return draw(
+        st.dictionaries(
+            st.from_regex(r"images/[ab]/[a-d]_[0-9]{1,4}\.(png|jpg)", fullmatch=True),
+            st.lists(st.integers(0, 4), max_size=3),
+            max_size=60,
+        )
+    )
+
+
+def config_of(chosen, **words):
+    return {"train": chosen.train, "val": chosen.val, "test": chosen.test, "seed": chosen.seed, **words}
+
+
+@settings(max_examples=60, deadline=None)
+@given(pictures(), shares(), st.sampled_from(["", "folder", "before:_"]), st.randoms())
+def test_a_stratified_split_is_whole_keeps_groups_and_minds_no_order(found, chosen, group, random):
+    config = config_of(chosen, group=group)
+    parts, seed = split_choose(found, config, None, found)
+    shuffled = random.sample(sorted(found), len(found))
+    assert split_choose(shuffled, config, None, dict(reversed(found.items()))) == (parts, seed)
+    assert set(parts) == set(found) and seed == chosen.seed
+    key = group_key(group)
+    units = {}
+    for path, part in parts.items():
+        units.setdefault(key(path), set()).add(part)
+    assert all(len(one) == 1 for one in units.values())
+    if len(units) > 1:
+        assert {"train", "val"} <= set(parts.values())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 4), min_size=2, max_size=200), shares())
+def test_every_part_has_its_share_of_every_class(numbers, chosen):
+    classes = {f"images/{place}.png": [number] for place, number in enumerate(numbers)}
+    parts, _ = split_choose(classes, config_of(chosen), None, classes)
+    for number in set(numbers):
+        mine = [part for path, part in parts.items() if classes[path] == [number]]
+        for part in ("train", "val", "test"):
+            # one more or less by rounding, and one that was moved so that no part is empty
+            assert abs(mine.count(part) - getattr(chosen, part) * len(mine)) <= 2
+
+
+def test_a_rare_class_is_in_training_and_validation():
+    classes = {f"images/{number}.png": [0] for number in range(1000)}
+    classes |= {f"images/rare-{number}.png": [1] for number in range(10)}
+    parts, _ = split_choose(classes, {"train": 0.8, "val": 0.2, "seed": 1}, None, classes)
+    rare = [part for path, part in parts.items() if "rare" in path]
+    assert (rare.count("train"), rare.count("val")) == (8, 2)
+
+
 @pytest.mark.parametrize(
     "config",
     [
@@ -81,6 +135,9 @@ def test_the_nearest_folder_of_an_own_split_counts():
         {"train": 0.8, "val": 0.2, "seed": 1.5},
         {"train": 0.8, "val": 0.2, "seed": 2**63},
         {"train": 0.8, "val": 0.2, "validation": 0.1},
+        {"train": 0.8, "val": 0.2, "stratify": "yes"},
+        {"train": 0.8, "val": 0.2, "group": "(a+)+$"},
+        {"train": 0.8, "val": 0.2, "group": "before:"},
     ],
 )
 def test_a_split_that_can_not_be_trained_with_is_refused(config):

@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,9 +11,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from training.models import JobState, Project, TrainingJob
+from training.models import DatasetImport, JobState, Project, TrainingJob
 from training.people.keys import key_create
 from training.tests.conftest import job_make
+from training.tests.datasets_folder import folder_write
 
 GUIDE = Path(__file__).resolve().parent.parent.parent / "docs" / "api.md"
 
@@ -29,6 +31,11 @@ def test_the_examples_of_the_guide_run(cast: SimpleNamespace, live_server: Any, 
     for _ in range(2):
         job_make(cast)
     _, key = key_create(cast.owner, cast.organization, "guide", write=True)
+    folder_write(tmp_path / "bottles")
+    (tmp_path / "bottles" / "notes.md").write_bytes(b"x" * 9_000_000)  # so that there are two parts
+    with zipfile.ZipFile(tmp_path / "bottles.zip", "w") as packed:
+        for path in sorted((tmp_path / "bottles").rglob("*")):
+            packed.write(path, path.relative_to(tmp_path))
     script = "set -euo pipefail\n" + "\n".join(examples())
     environment = {"SITE": live_server.url, "KEY": key, "PATH": "/usr/local/bin:/usr/bin:/bin", "no_proxy": "*"}
     done = subprocess.run(
@@ -38,6 +45,8 @@ def test_the_examples_of_the_guide_run(cast: SimpleNamespace, live_server: Any, 
     job, copy = TrainingJob.objects.filter(experiment__name="First light").order_by("pk")
     assert (job.config["epochs"], copy.config["epochs"], copy.state) == (50, 5, JobState.CANCELLED)
     assert Project.objects.filter(name="Bottles and cups").exists()
+    asked = DatasetImport.objects.get(name="bottles")
+    assert asked.upload and asked.upload.parts.count() == 2
     assert pq.read_table(tmp_path / "metrics.parquet").num_rows == 0 and (tmp_path / "metrics.csv").read_text()
 
 

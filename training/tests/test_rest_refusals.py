@@ -25,6 +25,7 @@ LISTS = [
     f"{ROOT}/weights",
     f"{ROOT}/workers",
     f"{ROOT}/imports",
+    f"{ROOT}/uploads",
     f"{ROOT}/presets",
 ]
 OURS = f"{ROOT}/organizations/<int:organization_id>"

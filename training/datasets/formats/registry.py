@@ -40,22 +40,27 @@ def format_list() -> dict[str, Format]:
 def format_find(folder: Path, wanted: str = "", task: str = "") -> Format:
     """The format that recognises `folder`; `wanted` and `task` are what a person said it is.
 
-    Raises DatasetError: with what is looked for where none does, and with what to say where several do.
+    Raises DatasetError: with what is looked for where none does, and with what to say where several do; its report
+    has them as `candidates`, each with format, task and label.
     """
-    known = _known(wanted, task)
+    known = format_choices(wanted, task)
     found = {name: one for name, one in known.items() if one.recognise(folder)}
     if not found and (wanted or task):
         found = {name: one for name, one in known.items() if one.possible(folder)}
     if len(found) > 1:
         choices = " or ".join(f"{one.LABEL}: --task {one.TASK}" for one in found.values())
-        raise DatasetError(f"{folder.name}: its labels can be read in several ways; say which it is. {choices}.")
+        candidates = [{"format": name, "task": one.TASK, "label": one.LABEL} for name, one in found.items()]
+        raise DatasetError(
+            f"{folder.name}: its labels can be read in several ways; say which it is. {choices}.",
+            {"candidates": candidates},
+        )
     if not found:
         labels = "; ".join(one.LABEL for one in known.values())
         raise DatasetError(f"{folder.name}: no known dataset format was recognised. Known: {labels}.")
     return next(iter(found.values()))
 
 
-def _known(wanted: str, task: str) -> dict[str, Format]:
+def format_choices(wanted: str, task: str) -> dict[str, Format]:
     """The formats that fit what was said. Raises DatasetError where none does."""
     formats_all = format_list()
     if wanted and wanted not in formats_all:

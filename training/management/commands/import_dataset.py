@@ -1,4 +1,4 @@
-"""`manage.py import_dataset`: a folder on this machine becomes a dataset."""
+"""`manage.py import_dataset`: a folder or an archive on this machine, or an object store's place, becomes a dataset."""
 
 import json
 import sys
@@ -19,6 +19,8 @@ from rich.table import Table
 from training.datasets.formats.registry import format_list
 from training.datasets.scan import DatasetError, Progress
 from training.datasets.services import dataset_import
+from training.imports.objects import place_checked
+from training.imports.sources import address_folder, archive_folder
 from training.management.terminal import user_named
 from training.models import Organization, User
 from training.people.roles import Action, require
@@ -26,12 +28,13 @@ from training.people.roles import Action, require
 
 class Command(BaseCommand):
     help = (
-        "Import a folder of images and labels as a dataset. The format is recognised; images and labels are "
-        "checked and copied into the external store; what is damaged is left out and reported."
+        "Import a folder of images and labels, an archive of one, or s3://bucket/prefix, as a dataset. The format is "
+        "recognised; images and labels are checked and copied into the external store; what is damaged is left out "
+        "and reported."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("folder", type=Path, help="the folder, such as one with data.yaml, images/ and labels/")
+        parser.add_argument("folder", help="the folder, such as one with data.yaml, images/ and labels/; a zip or tar")
         parser.add_argument("--name", required=True, help="what the dataset is to be called")
         parser.add_argument("--organization", required=True, metavar="SLUG", help="whose it is to be")
         parser.add_argument("--user", default="", help="who imports: a user name; without it the dataset is nobody's")
@@ -44,11 +47,11 @@ class Command(BaseCommand):
         user = _importer(options["user"], organization)
         quiet = options["json"]
         try:
-            with _bar(quiet) as progress:
+            with _bar(quiet) as progress, _folder(options["folder"], organization, progress) as folder:
                 dataset = dataset_import(
                     organization,
                     options["name"],
-                    options["folder"],
+                    folder,
                     user,
                     progress,
                     anywhere=True,
@@ -66,6 +69,20 @@ class Command(BaseCommand):
             return
         _report_print(Console(), dataset.report)
         self.stdout.write(f"Imported as dataset {dataset.pk}: {dataset.name}")
+
+
+@contextmanager
+def _folder(source: str, organization: Organization, progress: Progress | None) -> Iterator[Path]:
+    """The folder to read, whatever was named."""
+    path = Path(source)
+    if source.startswith("s3://"):
+        with address_folder(place_checked(organization, source), progress) as folder:
+            yield folder
+    elif path.is_file():
+        with archive_folder(path, progress) as folder:
+            yield folder
+    else:
+        yield path
 
 
 def _tasks() -> list[str]:
@@ -110,7 +127,7 @@ def _bar(quiet: bool) -> Iterator[Progress | None]:
 
 
 def _report_print(console: Console, report: dict[str, Any]) -> None:
-    if not report:
+    if "format" not in report:  # nothing was read, such as where the format is in doubt
         return
     facts = Table(show_header=False, title="What was found", title_justify="left")
     for name in ("format", "task_type", "images", "labelled", "background", "left_out", "instances"):

@@ -77,6 +77,8 @@ class PixelScanner:
                 self.problems.add(one.name, "the platform can't store a file of this name")
             except (BadImage, BadObject) as error:
                 self.problems.add(one.name, str(error))
+                if isinstance(error, BadObject) and one.file and self._is_inside(one.file):
+                    self.problems.show(one.file, one.name, str(error))
             else:
                 if image.path in taken or image.label_path in taken:
                     self.problems.add(one.name, f"another image has its place {image.path}")
@@ -88,7 +90,7 @@ class PixelScanner:
 
     def _image(self, one: Annotated, classes: list[str]) -> ScannedImage:
         path = self._path(one, classes)
-        if one.file is None or not one.file.is_file() or not one.file.resolve().is_relative_to(self.folder):
+        if one.file is None or not self._is_inside(one.file):
             raise BadImage("the image that is annotated is not there (links that lead out are not followed)")
         if one.wrong:
             raise BadObject(one.wrong)
@@ -102,6 +104,9 @@ class PixelScanner:
         label = "labels/" + path.removeprefix("images/").rsplit(".", 1)[0] + ".txt"
         text = "".join(f"{line}\n" for line in one.lines).encode()
         return ScannedImage(*image, label_path=label, label_source=text, instances=tuple(one.numbers))
+
+    def _is_inside(self, file: Path) -> bool:
+        return file.is_file() and file.resolve().is_relative_to(self.folder)
 
     def _path(self, one: Annotated, classes: list[str]) -> str:
         """The image's place in the normal form; for classification its folder is its class."""

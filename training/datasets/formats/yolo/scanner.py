@@ -54,6 +54,8 @@ class Scanner:
             except (BadImage, BadLabel, InvalidKey) as error:
                 if not isinstance(error, BadLabel):  # a label's problems are noted line by line
                     self.problems.add(self._name(source), _reason(error))
+                else:
+                    self.problems.show(source, self._name(source), self.problems.latest)
                 continue
             if image.path in taken:
                 self.problems.add(self._name(source), f"another image has its place {image.path}")
