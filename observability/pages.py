@@ -1,4 +1,4 @@
-"""The ledger on the job page: a fragment of its own address, and its two buttons."""
+"""The ledger: part of the job page by its own address, a page for who has no scripts, and its two buttons."""
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
@@ -62,6 +62,7 @@ def _panel(request: HttpRequest, job: TrainingJob) -> HttpResponse:
     rows = ledger_rows(job)
     live = job.state not in ENDED or any(row.live for row in rows)
     context = {"job": job, "rows": rows, "live": live, "may_change": allowed(person(request), Action.CANCEL_JOB, job)}
-    response = render(request, "observability/_deliveries.html", context)
+    template = "_deliveries.html" if request.headers.get("HX-Request") else "deliveries.html"
+    response = render(request, f"observability/{template}", context)
     response["Cache-Control"] = "no-store"
     return response

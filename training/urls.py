@@ -14,6 +14,7 @@ from training.pages import (
     datasets,
     experiments,
     files,
+    go,
     home,
     imports,
     inference,
@@ -40,6 +41,7 @@ CALLBACK = "api/v1/training/jobs/<int:job_id>/callback"
 
 pages: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
+    path("go/", go.go, name="go"),
     path("sign-in/", people.sign_in, name="sign-in"),
     path("sign-out/", people.sign_out, name="sign-out"),
     path("jobs/", job_table.job_list, name="job-list"),

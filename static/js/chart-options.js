@@ -41,7 +41,6 @@ function find(text) {
 }
 
 if (tools) {
-  tools.hidden = false;
   tools.axis.value = options.axis;
   tools.smooth.value = options.smooth;
   tools.log.checked = options.log;

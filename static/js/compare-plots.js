@@ -35,7 +35,7 @@ function scatter(box) {
   const { x, y } = box.dataset;
   if (!columns[x] || !columns[y]) return box.replaceChildren("Nothing differs between these jobs yet.");
   const [across, up] = [scale(columns[x]), scale(columns[y])];
-  const drawing = svg("svg", { viewBox: "0 0 520 290", role: "img", "aria-label": `${y} over ${x}` });
+  const drawing = svg("svg", { viewBox: "0 0 520 290", role: "group", "aria-label": `${y} over ${x}` });
   drawing.append(svg("path", { class: "rule", d: "M60 10V250H510", fill: "none" }));
   const label = (left, top, text, anchor) => drawing.append(svg("text", { x: left, y: top, "text-anchor": anchor }, text));
   label(56, 252, up.ends[0], "end"); label(56, 20, up.ends[1], "end");

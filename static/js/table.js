@@ -11,6 +11,8 @@
     const boxes = picks();
     const chosen = boxes.filter((box) => box.checked).length;
     bar.hidden = !chosen;
+    const compare = bar.querySelector("[data-compare]");
+    if (compare) compare.disabled = chosen < 2 || chosen > 50;
     document.getElementById("bulk-count").textContent = `${chosen} chosen`;
     all.checked = chosen > 0 && chosen === boxes.length;
     all.indeterminate = chosen > 0 && chosen < boxes.length;

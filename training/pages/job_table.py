@@ -54,7 +54,7 @@ def job_rows(request: HttpRequest) -> HttpResponseBase:
     newer = bool(newest) and jobs_matching(person(request), query).filter(pk__gt=newest[0]).exists()
     rows = table_rows([pk for pk in ids if pk in seen], query.columns)
     can_change = bool(organizations_where(person(request), Action.CREATE_JOB))
-    context = {"rows": rows, "query": query, "can_change": can_change}
+    context = {"rows": rows, "query": query, "can_choose": can_change or query.shown != "deleted"}
     response = render(request, "training/_job_table_rows.html", context)
     response["Cache-Control"] = "no-store"
     if newer:
@@ -117,7 +117,8 @@ def _context(request: HttpRequest, query: TableQuery) -> dict[str, Any]:
         if ids
         else "",
         "can_create": can_create,
-        "can_change": can_create and bool(page.rows),
+        "can_change": can_create,
+        "can_choose": can_create or query.shown != "deleted",  # to compare: everybody who sees them may
     }
 
 

@@ -148,6 +148,7 @@ TABLE = [
     Line("GET", "readyz", OPEN, OPEN),
     Line("GET", "metrics", OPEN, OPEN),  # from this machine; from elsewhere with METRICS_TOKEN
     Line("GET", "home", LIST, LIST),
+    Line("GET", "go", LIST, LIST),
     Line("GET", "sign-in", "200 302 302 302 302 302 200 200", "200 302 302 302 302 302 200 200"),
     Line("POST", "sign-out", REDIRECT, REDIRECT),
     Line("GET", "sign-up", STRANGERS, STRANGERS),

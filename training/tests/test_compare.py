@@ -74,3 +74,11 @@ def test_the_selection_of_the_jobs_table_leads_there_without_scripts(cast: Simpl
     jobs = jobs_make(cast, 2)
     answer = browser(cast.owner).post(reverse("job-bulk"), {"action": "compare", "job": [job.pk for job in jobs]})
     assert answer.status_code == 302 and answer["Location"] == address(jobs)
+
+
+def test_who_only_watches_may_choose_jobs_to_compare_them_and_nothing_else(cast: SimpleNamespace) -> None:
+    job_make(cast, name="seen")
+    page = browser(cast.teammate).get(reverse("job-list")).content.decode()
+    assert 'name="job"' in page and 'value="compare"' in page and 'value="delete"' not in page
+    deleted = browser(cast.teammate).get(reverse("job-list") + "?shown=deleted").content.decode()
+    assert 'name="job"' not in deleted and 'value="undelete"' not in deleted
