@@ -14,6 +14,10 @@ from django.utils import timezone
 
 from training.jobs.attempts import job_claim
 from training.models import (
+    Alert,
+    AlertMessage,
+    AlertRule,
+    AlertTarget,
     Artifact,
     AuditEntry,
     CallWindow,
@@ -30,6 +34,7 @@ from training.models import (
     JobPreset,
     JobState,
     JobTag,
+    JobWatch,
     KeptAnswer,
     MetricNames,
     MetricSeries,
@@ -102,6 +107,11 @@ def fill(cast: SimpleNamespace, worker: Worker, number: int) -> None:
     Star.objects.create(user=member, job=job)
     JobPreset.objects.create(organization=cast.organization, name=f"p{number}", created_by=cast.owner)
     ChartLayout.objects.create(user=member, project=cast.experiment.project)
+    target = AlertTarget.objects.create(project=cast.experiment.project, name=f"t{number}", kind="email", secret="s")
+    rule = AlertRule.objects.create(project=cast.experiment.project, name=f"r{number}", kind="nan")
+    alert = Alert.objects.create(rule=rule, job=job, key="k", title="A value is not a number")
+    AlertMessage.objects.create(alert=alert, target=target, due_at=timezone.now())
+    JobWatch.objects.create(job=job)
     DatasetImport.objects.create(organization=cast.organization, name=f"i{number}", created_by=cast.owner)
     StoredRemoval.objects.create(store="internal", key=f"r{number}", below=False)
     Artifact.objects.create(job=job, attempt=attempt, kind="prediction", name="p.png", **(file | {"key": f"a{number}"}))
