@@ -133,6 +133,46 @@ EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = MAIL["EMAIL_HOST_USER"], MAIL["EMAIL_HOST
 EMAIL_USE_TLS, EMAIL_USE_SSL = MAIL.get("EMAIL_USE_TLS", False), MAIL.get("EMAIL_USE_SSL", False)
 EMAIL_FILE_PATH = MAIL["EMAIL_FILE_PATH"]
 EMAIL_TIMEOUT = 10
+ALERT_SECRET_KEY = env.text("ALERT_SECRET_KEY")
+ALERT_ALLOW_PRIVATE = env.flag("ALERT_ALLOW_PRIVATE")
+ALERT_INTERVAL_SECONDS = env.number("ALERT_INTERVAL_SECONDS", 60, 0)
+ALERT_SEND_SECONDS = env.number("ALERT_SEND_SECONDS", 20, 0.1)
+ALERT_SCHEMES = env.words(
+    "ALERT_SCHEMES",
+    [
+        "slack",
+        "discord",
+        "msteams",
+        "workflows",
+        "gchat",
+        "mmost",
+        "mmosts",
+        "rocket",
+        "rockets",
+        "tgram",
+        "matrix",
+        "matrixs",
+        "zulip",
+        "webex",
+        "pover",
+        "pbul",
+        "ntfy",
+        "ntfys",
+        "gotify",
+        "gotifys",
+        "pagerduty",
+        "opsgenie",
+        "twilio",
+        "mailto",
+        "mailtos",
+        "json",
+        "jsons",
+        "form",
+        "forms",
+        "xml",
+        "xmls",
+    ],
+)
 DEFAULT_FROM_EMAIL = env.text("MAIL_FROM", "Training <training@localhost>")
 
 # --- The database: the truth ---------------------------------------------------

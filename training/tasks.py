@@ -9,6 +9,8 @@ from celery import shared_task
 from celery.exceptions import WorkerShutdown
 from celery.signals import worker_ready, worker_shutting_down
 
+from training.alerts.follow import jobs_watch
+from training.alerts.sending import alerts_due, alerts_send
 from training.disks import disks_measure
 from training.execution.finalize import jobs_finalize
 from training.execution.owner import trainer_owner
@@ -32,7 +34,7 @@ from training.weights import weights_sweep
 
 logger = logging.getLogger(__name__)
 stopping = threading.Event()
-importing, removing = threading.Lock(), threading.Lock()
+importing, removing, alerting = threading.Lock(), threading.Lock(), threading.Lock()
 here = WorkerHere(stopping)
 
 
@@ -65,6 +67,7 @@ def sweep() -> None:
         inferences_sweep,
         weights_sweep,
         uploads_sweep,
+        jobs_watch,
     ]
     for step in steps:
         try:
@@ -105,8 +108,21 @@ def removals() -> None:
             removing.release()
 
 
+@shared_task
+def alerts() -> None:
+    """Send the alerts that are due, until none is; one round at a time, so that threads are left for other work."""
+    if alerting.acquire(blocking=False):
+        try:
+            while not stopping.is_set() and alerts_due():
+                alerts_send()
+        finally:
+            alerting.release()
+
+
 def data_wake() -> None:
-    """Wake the maintenance workers for imports and removals that wait."""
+    """Wake the maintenance workers for imports, removals and alerts that wait."""
+    if alerts_due():
+        queue_wake("alerts")
     if DatasetImport.objects.filter(state=ImportState.QUEUED).exists():
         queue_wake("imports")
     if StoredRemoval.objects.exists():

@@ -7,6 +7,7 @@ from training.api.rest import api
 from training.api.storage import storage
 from training.pages import (
     account,
+    alerts,
     audit,
     charts,
     checkpoints,
@@ -109,6 +110,19 @@ pages: list[URLPattern | URLResolver] = [
         project_edit.project_member_remove,
         name="project-member-remove",
     ),
+    path("projects/<int:project_id>/alerts/", alerts.alerts_page, name="alerts"),
+    path("projects/<int:project_id>/alerts/targets/new/", alerts.target_new, name="alert-target-new"),
+    path(
+        "projects/<int:project_id>/alerts/targets/<int:target_id>/test/", alerts.target_test, name="alert-target-test"
+    ),
+    path(
+        "projects/<int:project_id>/alerts/targets/<int:target_id>/remove/",
+        alerts.target_remove,
+        name="alert-target-remove",
+    ),
+    path("projects/<int:project_id>/alerts/rules/new/", alerts.rule_new, name="alert-rule-new"),
+    path("projects/<int:project_id>/alerts/rules/<int:rule_id>/", alerts.rule_edit, name="alert-rule-edit"),
+    path("projects/<int:project_id>/alerts/rules/<int:rule_id>/remove/", alerts.rule_remove, name="alert-rule-remove"),
     path("projects/<int:project_id>/experiments/new/", experiments.experiment_new, name="experiment-new"),
     path("experiments/<int:experiment_id>/", experiments.experiment_page, name="experiment-page"),
     path("experiments/<int:experiment_id>/edit/", experiments.experiment_edit, name="experiment-edit"),

@@ -28,4 +28,9 @@ function tell() {
 }
 
 notice.querySelector("a").addEventListener("click", ({ currentTarget }) => ChartOptions.find(currentTarget.dataset.metric));
+// what the server has found stands in the notices, which are replaced by every push
+document.addEventListener("click", ({ target }) => {
+  const link = target.closest("[data-nan] [data-metric]");
+  if (link) ChartOptions.find(link.dataset.metric);
+});
 store.addEventListener("change", tell);

@@ -27,6 +27,7 @@ from training.jobs.attempts import (
     attempt_started,
     attempt_totals,
 )
+from training.jobs.stopping import asked_to_stop
 from training.jobs.transition import job_locked
 from training.journal.group import committer
 from training.journal.payloads import (
@@ -40,7 +41,7 @@ from training.journal.payloads import (
 )
 from training.journal.payloads import number_read as number
 from training.journal.writer import Append, append_event
-from training.models import ErrorType, JobAttempt, JobState
+from training.models import ErrorType, JobAttempt
 from training.weights import weights_file, weights_url
 
 KILOBYTE = 1024
@@ -62,7 +63,7 @@ async def started(job_id: int, attempt: int, body: Any) -> HttpResponse:
         "total_steps": number(said.get("total_steps"), "total_steps"),
     }
     job = await sync_to_async(attempt_started)(job_id, attempt, words)
-    return answer({"state": job.state, "cancel": job.state == JobState.CANCELLING})
+    return answer({"state": job.state, "cancel": asked_to_stop(job, attempt)})
 
 
 @trainers_call(REPORTS_BYTES)
@@ -113,7 +114,7 @@ async def heartbeat(job_id: int, attempt: int, body: Any) -> HttpResponse:
     said = _object(body)
     seen, download = bool(said.get("cancel_seen")), _download(said.get("download"))
     job, row = await sync_to_async(attempt_heartbeat)(job_id, attempt, seen, download)
-    cancel = job.state == JobState.CANCELLING
+    cancel = asked_to_stop(job, attempt)
     return answer({"state": job.state, "cancel": cancel, "lease_until": row.lease_until.timestamp()})
 
 

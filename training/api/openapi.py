@@ -15,6 +15,7 @@ TAGS = {
     "projects": "Projects, and the experiments that group their jobs.",
     "presets": "Settings that an organization keeps under a name.",
     "imports": "Datasets on their way: from a folder of the server, an uploaded archive, an object store.",
+    "alerts": "Who is told what happens in a project's jobs, where, and what was sent.",
     "people": "Organizations: members, invitations, API keys, and the audit log.",
     "deliveries": "What the tracking tools have heard of a job.",
     "workers": "The machines that train, their slots, and what runs there.",

@@ -13,6 +13,7 @@ from ninja.security.http import HttpAuthBase
 from training.api.docs import Documentation
 from training.api.frame import FramedAPI
 from training.api.problems import problems_register
+from training.api.rest_alerts import router as alerts
 from training.api.rest_checkpoints import router as checkpoints
 from training.api.rest_data import router as data
 from training.api.rest_experiments import router as experiments
@@ -120,5 +121,5 @@ api = FramedAPI(
 problems_register(api)
 DATA = (data, imports, uploads, weights)
 WORK = (jobs, job_actions, metrics, checkpoints, inference, presets, trainers, workers)
-for router in (*WORK, *DATA, projects, experiments, project_members, people):
+for router in (*WORK, *DATA, projects, experiments, project_members, alerts, people):
     api.add_router("/v1/training", router)

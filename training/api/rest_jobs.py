@@ -1,5 +1,6 @@
 """REST: training jobs, what they have said, and what may be done with them."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -16,6 +17,8 @@ from training.jobs import selectors, services
 from training.jobs.backends import backends_still
 from training.jobs.lines import LineFilter, lines_between
 from training.jobs.resume import weights_of
+from training.jobs.watch_options import NAMES as WATCH
+from training.jobs.watch_options import WatchOptions
 from training.models import Checkpoint, JobState, LogLevel, Priority, TrainingJob
 from training.people.keys import Caller
 from training.people.roles import Action, allowed, require
@@ -64,6 +67,9 @@ class JobOut(Schema):
     ]
     progress: ProgressOut
     observability_backends: Annotated[list[str], Field(description="The tracking tools that hear of it.")]
+    stop_at_nan: bool
+    patience: int | None
+    watched_metrics: str
     error_type: str
     error_code: Annotated[str, Field(description="What exactly happened.", examples=["gpu_memory", "disk_full"])]
     error_message: str
@@ -108,6 +114,16 @@ class JobIn(Schema):
     weights: Annotated[Literal["best", "last"], Field(description="Which of the parent's checkpoints.")] = "best"
     time_limit_hours: Annotated[float | None, Field(gt=0, lt=1e6, description="For one attempt.")] = None
     memory_limit_gb: Annotated[float | None, Field(gt=0, lt=1e6, description="GB of 10^9 bytes.")] = None
+    stop_at_nan: Annotated[bool, Field(description="End it at the first value that is no number.")] = False
+    patience: Annotated[
+        int | None, Field(ge=1, le=100_000, description="Stop after so many epochs without a better primary metric.")
+    ] = None
+    watched_metrics: Annotated[
+        str,
+        Field(
+            max_length=500, examples=["train/*,val/*"], description="Whose values have to be numbers; all, if empty."
+        ),
+    ] = ""
     priority: Annotated[PriorityName, Field(description="`high` is for managers and above.")] = "normal"
 
 
@@ -197,6 +213,7 @@ def job_clone(request: HttpRequest, job_id: int, body: CloneIn) -> Any:
         "task_type": "" if "dataset" in told else job.task_type,
         "name": f"{job.name[:193]} (copy)",
         "observability_backends": backends_still(job.observability_backends),
+        **asdict(WatchOptions.of_job(job)),
     }
     config = {**job.config, **told.pop("config", {})}
     return _created(request, JobIn(**{**same, **told, "config": config}))
@@ -281,6 +298,7 @@ def _created(request: HttpRequest, body: JobIn) -> Any:
         time_limit_hours=body.time_limit_hours,
         memory_limit_gb=body.memory_limit_gb,
         priority=Priority[body.priority.upper()],
+        watch=WatchOptions.of(body.model_dump(include=set(WATCH))),
     )
     if not _same(job, body):
         raise Refusal(409, "This Idempotency-Key has been used for another job.")
@@ -321,6 +339,7 @@ def _same(job: TrainingJob, body: JobIn) -> bool:
         body.dataset,
         trainer_get(body.trainer).config_clean(body.config),
         body.parent,
+        WatchOptions(body.stop_at_nan, body.patience, body.watched_metrics.strip()),
     )
     chosen = body.observability_backends
     same_backends = chosen is None or {"database", *chosen} == set(job.observability_backends)
@@ -332,6 +351,7 @@ def _same(job: TrainingJob, body: JobIn) -> bool:
         job.dataset_id,
         job.config,
         job.parent_id,
+        WatchOptions.of_job(job),
     )
 
 
@@ -347,7 +367,7 @@ def _row_out(row: selectors.JobRow) -> dict[str, Any]:
     job = row.job
     project = job.experiment.project
     same = ("id", "name", "state", "state_reason", "trainer", "task_type", "model_name", "config", "attempt")
-    times = ("error_type", "error_code", "error_message", "created_at", "queued_at", "started_at", "ended_at")
+    times = (*WATCH, "error_type", "error_code", "error_message", "created_at", "queued_at", "started_at", "ended_at")
     return {name: getattr(job, name) for name in (*same, *times)} | {
         "url": f"{settings.SITE_URL}/jobs/{job.pk}/",
         "priority": Priority(job.priority).name.lower(),

@@ -82,6 +82,16 @@ class DocumentIn(Schema):
     ] = None
     time_limit_hours: Annotated[float | None, Field(gt=0, lt=1e6, description="For one attempt.")] = None
     memory_limit_gb: Annotated[float | None, Field(gt=0, lt=1e6, description="GB of 10^9 bytes.")] = None
+    stop_at_nan: Annotated[bool, Field(description="End it at the first value that is no number.")] = False
+    patience: Annotated[
+        int | None, Field(ge=1, le=100_000, description="Stop after so many epochs without a better primary metric.")
+    ] = None
+    watched_metrics: Annotated[
+        str,
+        Field(
+            max_length=500, examples=["train/*,val/*"], description="Whose values have to be numbers; all, if empty."
+        ),
+    ] = ""
 
 
 class JobMade(Schema):

@@ -6,6 +6,7 @@ from django.conf import settings
 
 from training.checkpoints import checkpoint_problems
 from training.jobs.clock import now_plus
+from training.jobs.stopping import early_reason
 from training.jobs.transition import job_locked, job_move
 from training.journal.reader import heads
 from training.models import ErrorType, JobAttempt, JobState, TrainingJob
@@ -56,5 +57,5 @@ def _close(job_id: int, number: int, problems: list[str]) -> bool:
             fields = {"error_type": ErrorType.STORAGE_ERROR, "error_message": message}
             job_move(job, JobState.FAILED, "server", message[:300], **fields)
         else:
-            job_move(job, JobState.COMPLETED, "server", "every report and checkpoint has arrived")
+            job_move(job, JobState.COMPLETED, "server", early_reason(job) or "every report and checkpoint has arrived")
     return True

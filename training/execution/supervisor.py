@@ -26,10 +26,12 @@ from training.jobs.attempts import (
     attempt_failed,
     attempt_hand_back,
     attempt_renew,
+    attempt_stopped_early,
     slot_release,
 )
 from training.jobs.failures import Cause
 from training.jobs.lost import attempt_give_up, attempt_lose
+from training.jobs.stopping import stopping_early
 from training.journal.payloads import Lines, Metrics
 from training.journal.writer import Append, commit
 from training.models import ErrorType, JobAttempt, JobState, TrainingJob
@@ -131,7 +133,7 @@ class Supervision:
         job = TrainingJob.objects.get(pk=self.attempt.job_id)
         if job.attempt != self.attempt.number or job.state in (JobState.FAILED, JobState.CANCELLED):
             self._stop(running, Stop("this attempt is over"))
-        elif job.state == JobState.CANCELLING:
+        elif job.state == JobState.CANCELLING or (job.state in OPEN and stopping_early(job, self.attempt.number)):
             self._cancel(running)
         elif job.state == JobState.COMPLETED:  # it has said its last word, and need not stay
             self._due.setdefault("leave", clock.monotonic() + settings.TERM_GRACE_SECONDS)
@@ -146,7 +148,7 @@ class Supervision:
         self.attempt.refresh_from_db()
         grace = settings.CANCEL_GRACE_SECONDS if self.attempt.started_at else 0.0
         if clock.monotonic() >= self._due["cancel"] + grace:
-            self._stop(running, Stop("cancelled"))
+            self._stop(running, Stop("asked to stop"))
 
     def _hang(self, running: Running) -> None:
         """It is there and does nothing: lost, asked to end, and ended after a grace."""
@@ -193,6 +195,8 @@ class Supervision:
         job = TrainingJob.objects.get(pk=self.attempt.job_id)
         if job.attempt == self.attempt.number and job.state in OPEN:
             run_bounded(self.executor, drain_launch(self.attempt, DRAIN_SECONDS), DRAIN_SECONDS + 5)
+        if self._ended_as_asked(ended):
+            attempt_stopped_early(job.pk, self.attempt.number)
         job_finalize(self.attempt.job_id, self.attempt.number, wait=True)
         number = self.attempt.number
         if self._hangs():
@@ -204,6 +208,10 @@ class Supervision:
             attempt_failed(job.pk, number, self._ending(ended, tail), "supervisor")
         except Conflict:  # it has been queued again, or a newer attempt runs
             logger.info("%s had ended already", self.attempt)
+
+    def _ended_as_asked(self, ended: Exit) -> bool:
+        """Whether the trainer ended without a word, or was ended, because of what we asked of it; not by an error."""
+        return self.stopped.reason == "asked to stop" if self.stopped else ended.code == 0
 
     def _ending(self, ended: Exit, tail: list[str]) -> Ending:
         if self.stopped is not None and self.stopped.cause is not None:

@@ -13,6 +13,7 @@ from training.jobs.failures import failure_named
 from training.jobs.resume import checkpoint_after, going_on, place_of
 from training.jobs.slots import slots_for, slots_free_locked, slots_label, slots_wanted
 from training.jobs.states import ENDED
+from training.jobs.stopping import stopping_early
 from training.jobs.transition import job_locked, job_move
 from training.jobs.turns import in_turn
 from training.models import ErrorType, JobAttempt, JobState, Slot, TrainingJob, Worker
@@ -164,16 +165,33 @@ def attempt_completed(job_id: int, number: int, said: dict[str, Any]) -> Trainin
             return job
         attempt = _attempt_open(job, number)
         _attempt_note(attempt, said)
-        if job.state == JobState.CLAIMED:
-            job_move(job, JobState.RUNNING, "trainer", "the trainer has started")
-        if job.state == JobState.LOST:
-            job_move(job, JobState.RUNNING, "trainer", "the trainer is back")
-        if job.state == JobState.RUNNING:
-            job_move(job, JobState.FINALIZING, "trainer", "the trainer has completed")
-            # finalizing has its own clock, so the lease covers it whole
-            lease = now_plus(settings.FINALIZE_SECONDS + settings.LEASE_SECONDS)
-            JobAttempt.objects.filter(pk=attempt.pk).update(lease_until=lease, completed_at=Now())
+        _finalize(job, attempt, "trainer", "the trainer has completed")
     return job
+
+
+def attempt_stopped_early(job_id: int, number: int) -> bool:
+    """The process of an attempt that was asked to stop early is gone: its job is finalizing, if it was running."""
+    with job_locked(job_id) as job:
+        if (
+            job.attempt != number
+            or not stopping_early(job, number)
+            or job.state not in (JobState.RUNNING, JobState.LOST)
+        ):
+            return False
+        _finalize(job, _attempt_open(job, number), "supervisor", "the trainer was ended, to stop early")
+    return True
+
+
+def _finalize(job: TrainingJob, attempt: JobAttempt, by: str, reason: str) -> None:
+    if job.state == JobState.CLAIMED:
+        job_move(job, JobState.RUNNING, "trainer", "the trainer has started")
+    if job.state == JobState.LOST:
+        job_move(job, JobState.RUNNING, "trainer", "the trainer is back")
+    if job.state == JobState.RUNNING:
+        job_move(job, JobState.FINALIZING, by, reason)
+        # finalizing has its own clock, so the lease covers it whole
+        lease = now_plus(settings.FINALIZE_SECONDS + settings.LEASE_SECONDS)
+        JobAttempt.objects.filter(pk=attempt.pk).update(lease_until=lease, completed_at=Now())
 
 
 def attempt_failed(
@@ -217,6 +235,9 @@ def attempt_cancelled_said(job_id: int, number: int, said: dict[str, Any]) -> Tr
         _attempt_note(attempt, said)
         if job.state == JobState.CANCELLING:
             JobAttempt.objects.filter(pk=attempt.pk, cancel_seen_at=None).update(cancel_seen_at=Now())
+            return job
+        if stopping_early(job, number):
+            _finalize(job, attempt, "trainer", "the trainer has stopped early")
             return job
     ending = Ending(ErrorType.CANCELLED, "The trainer stopped by itself.")
     return attempt_failed(job_id, number, ending, "trainer", said)

@@ -9,6 +9,7 @@ from training.jobs.document import NEEDED
 from training.jobs.resume import WEIGHTS, weights_of
 from training.jobs.selectors import jobs_visible
 from training.jobs.services import job_create
+from training.jobs.watch_options import WatchOptions
 from training.models import Checkpoint, Dataset, Organization, PretrainedWeights, TrainingJob, User
 from training.people.roles import Action, allowed, organizations_where, require
 from training.projects.services import experiment_named
@@ -57,6 +58,7 @@ def job_describe(
         weights_from=weights,
         time_limit_hours=document.get("time_limit_hours"),
         memory_limit_gb=document.get("memory_limit_gb"),
+        watch=WatchOptions.of(document),
     )
 
 

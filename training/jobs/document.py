@@ -6,7 +6,10 @@ import yaml
 from django.core.exceptions import ValidationError
 
 TEXTS = ("organization", "project", "experiment", "name", "trainer", "dataset", "model", "pretrained")
-NUMBERS = ("parent", "time_limit_hours", "memory_limit_gb")
+WATCHED = "watched_metrics"
+NUMBERS = ("parent", "patience", "time_limit_hours", "memory_limit_gb")
+WHOLE = ("parent", "patience")
+FLAGS = ("stop_at_nan",)
 WEIGHTS = "weights"  # which of the parent's checkpoints
 BACKENDS = "observability_backends"
 NEEDED = ("project", "trainer")
@@ -54,8 +57,10 @@ def document_checked(said: Any) -> dict[str, Any]:
             errors |= _backends_problems(value)
         elif key in NUMBERS:
             errors |= _number_problems(key, value)
-        elif key not in (*TEXTS, WEIGHTS):
-            known = ", ".join([*TEXTS, *NUMBERS, WEIGHTS, BACKENDS, "settings"])
+        elif key in FLAGS:
+            errors |= {} if isinstance(value, bool) else {key: f"{key} must be true or false."}
+        elif key not in (*TEXTS, WEIGHTS, WATCHED):
+            known = ", ".join([*TEXTS, *NUMBERS, *FLAGS, WATCHED, WEIGHTS, BACKENDS, "settings"])
             errors["yaml"] = f"{str(key)[:80]}: there is no such key; there are {known}."
         elif not isinstance(value, str):
             errors[key] = f"{key} must be text; in quotes, if it looks like a number or a date."
@@ -81,7 +86,7 @@ def _backends_problems(names: Any) -> dict[str, str]:
 
 def _number_problems(key: str, value: Any) -> dict[str, str]:
     """A job is known by its number, a whole one; limits are numbers too."""
-    kinds = (int,) if key == "parent" else (int, float)
+    kinds = (int,) if key in WHOLE else (int, float)
     if isinstance(value, kinds) and not isinstance(value, bool) and 0 < value < 2**63:
         return {}
-    return {key: f"{key} must be a{' whole' if key == 'parent' else ''} number above 0."}
+    return {key: f"{key} must be a{' whole' if key in WHOLE else ''} number above 0."}

@@ -24,6 +24,7 @@ class Cause(StrEnum):
     NOT_STARTED = "not_started"
     HANG = "hang"
     WORKER_LOST = "worker_lost"
+    NOT_FINITE = "not_finite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,10 @@ WORDS: dict[str, Said] = {
         "The trainer could not be started", "Look at the worker's set-up; the message names what is wrong."
     ),
     Cause.HANG: Said("The trainer hung", "It was there and did nothing. The log's last lines tell where it stood."),
+    Cause.NOT_FINITE: Said(
+        "Stopped at a value that is not a number",
+        "Lower the learning rate, switch mixed precision off, or look at the data; then start anew.",
+    ),
     Cause.WORKER_LOST: Said("Its worker was lost again and again", "Look at the worker's machine, then start again."),
 }
 MARKS: list[tuple[Cause, re.Pattern[str]]] = [

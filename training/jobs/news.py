@@ -8,6 +8,7 @@ from training.jobs import selectors
 from training.jobs.cancelling import cancel_steps
 from training.jobs.lines import newest_between
 from training.jobs.waiting import job_waiting
+from training.jobs.watching import watch_shown
 from training.journal.reader import Record
 from training.models import RecordKind
 
@@ -59,6 +60,7 @@ def news_context(job_id: int, parts: Parts, after: int | None = None, upto: int 
     context: dict[str, Any] = {"job": status.job, "status": status, "parts": parts, "seq": reached}
     if parts.status:
         context["waiting"] = job_waiting(status.job)
+        context["watch"] = watch_shown(status.job)
         context["cancel"] = cancel_steps(status.job, status.attempt)
     if parts.metrics:
         context["latest"], context["system"] = selectors.job_latest(status)

@@ -13,6 +13,7 @@ from training.jobs.backends import backends_chosen
 from training.jobs.resume import checkpoint_resumable, place_of, resume_problem, weights_from_check
 from training.jobs.states import ENDED
 from training.jobs.transition import NotAllowed, job_locked, job_move
+from training.jobs.watch_options import WatchOptions
 from training.journal.writer import append_event
 from training.models import (
     Checkpoint,
@@ -23,6 +24,7 @@ from training.models import (
     ImportedRun,
     JobAttempt,
     JobState,
+    JobWatch,
     PretrainedWeights,
     Priority,
     TrainingJob,
@@ -57,6 +59,7 @@ def job_create(
     memory_limit_gb: float | None = None,
     priority: int = Priority.NORMAL,
     parent: TrainingJob | None = None,
+    watch: WatchOptions | None = None,
 ) -> TrainingJob:
     """A new job, queued, with the snapshot of its data; told to all configured backends, or to those chosen.
 
@@ -84,6 +87,7 @@ def job_create(
     if weights_from is not None:
         weights_from_check(weights_from, experiment.project.organization_id, trainer, task)
     _limits_check(time_limit_hours=time_limit_hours, memory_limit_gb=memory_limit_gb)
+    watched = (watch or WatchOptions()).fields(manifest, task)
     backends = backends_chosen(observability_backends)
     snapshot = _snapshot(dataset) if dataset else None
     try:
@@ -107,6 +111,7 @@ def job_create(
                 priority=_priority_checked(user, experiment, priority),
                 created_by=user,
                 idempotency_key=idempotency_key,
+                **watched,
             )
             audit("job.create", job, by=user, new=_facts(job))
             return _job_queue(job.pk, user, "asked for")
@@ -217,6 +222,8 @@ def job_restart(
         start = checkpoint_resumable(locked) if source == LAST else None
         config = _config_changed(locked, user, changes or {})
         reason = f"resumed {place_of(start)}" if start else "restarted from the beginning"
+        # what was found before is known to whoever asks: NaN and patience count anew
+        JobWatch.objects.update_or_create(job=locked, defaults={"after_attempt": locked.attempt})
         before = {"state": locked.state, "config": locked.config}
         fields = {"granted_from": locked.attempt, "resume_from": start, "config": config}
         job_move(locked, JobState.QUEUED, "user", reason, user.get_username(), **fields)

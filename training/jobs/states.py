@@ -25,6 +25,7 @@ TRANSITIONS: list[Transition] = [
     *_row((S.QUEUED,), S.CLAIMED, "worker", "one atomic update; opens the next attempt"),
     *_row((S.CLAIMED,), S.RUNNING, "trainer", "`started` with the token of that attempt"),
     *_row((S.RUNNING,), S.FINALIZING, "trainer", "`completed`"),
+    *_row((S.RUNNING,), S.FINALIZING, "supervisor", "it was asked to stop early, and its process is gone"),
     *_row((S.FINALIZING,), S.COMPLETED, "server", "checkpoints verified, late points drained"),
     *_row(LIVE, S.FAILED, "trainer supervisor server", "the trainer says so, or its exit code does; first wins"),
     *_row(LIVE, S.LOST, "reaper supervisor", "the lease is over, by the database's clock; or it hangs, or is gone"),
@@ -42,10 +43,11 @@ TRANSITIONS: list[Transition] = [
     *_row(ENDED, S.QUEUED, "user", "restart or resume"),
 ]
 
-_TABLE = {(row.source, row.target): row for row in TRANSITIONS}
+_TABLE: dict[tuple[S, S], frozenset[str]] = {}
+for _one in TRANSITIONS:
+    _TABLE[_one.source, _one.target] = _TABLE.get((_one.source, _one.target), frozenset()) | _one.by
 
 
 def allowed(source: str, target: str, by: str) -> bool:
     """Whether `by` (user, worker, trainer, supervisor, server, reaper or import) may make this change."""
-    row = _TABLE.get((S(source), S(target)))
-    return row is not None and by in row.by
+    return by in _TABLE.get((S(source), S(target)), frozenset())

@@ -1,6 +1,6 @@
 """The machines and what waits for them: workers with their slots, and why a waiting job is not running yet."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -8,6 +8,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
 
 from training.jobs.selectors import WORKER_SEEN_SECONDS, jobs_visible
+from training.jobs.slot_load import Reading, jobs_load, slot_readings
 from training.jobs.slots import slots_wanted
 from training.jobs.turns import in_turn, place_of_job
 from training.models import JobState, Slot, TrainingJob, User, Worker
@@ -23,6 +24,7 @@ class SlotSeen:
     slot: Slot
     job: TrainingJob | None = None
     link: bool = False
+    readings: Sequence[Reading] = ()
 
     @property
     def taken(self) -> bool:
@@ -87,20 +89,31 @@ def workers_seen(user: User | AnonymousUser | None = None, away: timedelta = WOR
     found = list(workers.order_by("name")[:SHOWN])
     held = {slot.attempt.job_id for one in found for slot in one.slots.all() if slot.attempt}
     visible = _visible(user, held)
-    seen = [_worker_seen(one, one.seen_at >= lately, user, visible) for one in found]
+    # the load of a shared machine is everybody's to know, whose job makes it is not
+    load = jobs_load(held) if user is not None else {}
+    seen = [_worker_seen(one, one.seen_at >= lately, user, visible, load) for one in found]
     return sorted(seen, key=lambda one: (not one.alive, one.worker.name))
 
 
-def _worker_seen(worker: Worker, alive: bool, user: User | AnonymousUser | None, visible: set[int]) -> WorkerSeen:
+def _worker_seen(
+    worker: Worker,
+    alive: bool,
+    user: User | AnonymousUser | None,
+    visible: set[int],
+    load: Mapping[int, dict[str, float]],
+) -> WorkerSeen:
     slots = sorted(worker.slots.all(), key=lambda slot: (len(slot.device), slot.device))
-    return WorkerSeen(worker, slots, alive, [_slot_seen(slot, user, visible) for slot in slots])
+    return WorkerSeen(worker, slots, alive, [_slot_seen(slot, user, visible, load) for slot in slots])
 
 
-def _slot_seen(slot: Slot, user: User | AnonymousUser | None, visible: set[int]) -> SlotSeen:
+def _slot_seen(
+    slot: Slot, user: User | AnonymousUser | None, visible: set[int], load: Mapping[int, dict[str, float]]
+) -> SlotSeen:
     job = slot.attempt.job if slot.attempt else None
+    readings = slot_readings(slot.device, load.get(job.pk, {}), slot.memory_total) if job else ()
     if job is None or not (job.pk in visible or sees_everything(user)):
-        return SlotSeen(slot)
-    return SlotSeen(slot, job, job.pk in visible)
+        return SlotSeen(slot, readings=readings)
+    return SlotSeen(slot, job, job.pk in visible, readings)
 
 
 def sees_everything(user: User | AnonymousUser | None) -> bool:

@@ -17,6 +17,7 @@ TASKS = {
     "maintenance": ("training.tasks.sweep", "maintenance"),
     "inference": ("training.tasks.infer", "inference"),
     "imports": ("training.tasks.imports", "maintenance"),
+    "alerts": ("training.tasks.alerts", "maintenance"),
     "removals": ("training.tasks.removals", "maintenance"),
 }
 EXPIRES_SECONDS = 30

@@ -39,13 +39,13 @@ def write_turn() -> Iterator[None]:
         yield
 
 
-def jobs_lock(job_ids: Sequence[int]) -> list[tuple[int, int, str]]:
-    """Lock the jobs in order of their ids until the transaction ends; (id, attempt, state) of those that exist.
+def jobs_lock(job_ids: Sequence[int]) -> list[tuple[int, int, str, int]]:
+    """Lock the jobs in order of their ids until the transaction ends; (id, attempt, state, attempt to stop) of each.
 
     NO KEY UPDATE lets others insert rows that refer to the job; on SQLite the
     transaction has begun IMMEDIATE and holds the only write lock.
     """
-    sql = "SELECT id, attempt, state FROM training_trainingjob WHERE id "
+    sql = "SELECT id, attempt, state, stop_attempt FROM training_trainingjob WHERE id "
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute(sql + "= ANY(%s) ORDER BY id FOR NO KEY UPDATE", [list(job_ids)])

@@ -63,6 +63,7 @@ class _Head:
 
     attempt: int
     state: str
+    stop_attempt: int = 0
     seq: int = 0
     sender_no: int = 0
     step: int | None = None
@@ -127,7 +128,7 @@ def _commit(appends: Sequence[Append], name_ids: dict[tuple[str, ...], int]) -> 
 
 
 def _heads_lock(job_ids: Sequence[int]) -> dict[int, _Head]:
-    heads = {job_id: _Head(attempt, state) for job_id, attempt, state in rows.jobs_lock(job_ids)}
+    heads = {job_id: _Head(attempt, state, stop) for job_id, attempt, state, stop in rows.jobs_lock(job_ids)}
     for job_id, seq, attempt, sender_no, step, epoch in rows.newest(list(heads)):
         head = heads[job_id]
         head.seq = seq
@@ -141,7 +142,8 @@ def _append_take(
 ) -> Appended:
     if head is None:
         return Appended(error="not_found")
-    answer = Appended(state=head.state, cancel=head.state == JobState.CANCELLING)
+    early = append.attempt is not None and append.attempt == head.stop_attempt
+    answer = Appended(state=head.state, cancel=early or head.state == JobState.CANCELLING)
     if append.attempt is not None and append.attempt != head.attempt:
         answer.error = "stale_attempt"
     elif append.attempt is not None and head.state in CLOSED and not append.after_end:

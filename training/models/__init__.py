@@ -1,5 +1,6 @@
 """The nouns of the platform, one file each."""
 
+from training.models.alert import Alert, AlertMessage, AlertRule, AlertTarget
 from training.models.artifact import Artifact
 from training.models.audit import AppendOnly, AuditEntry
 from training.models.call import CallWindow, KeptAnswer
@@ -30,11 +31,16 @@ from training.models.rollup import MetricSeries, RollUp
 from training.models.star import Star
 from training.models.tag import JobTag
 from training.models.upload import DatasetUpload, DatasetUploadPart
+from training.models.watch import JobWatch
 from training.models.weights import PretrainedWeights
 from training.models.worker import Slot, Worker
 
 __all__ = [
     "ON_ITS_WAY",
+    "Alert",
+    "AlertMessage",
+    "AlertRule",
+    "AlertTarget",
     "ApiKey",
     "AppendOnly",
     "Artifact",
@@ -61,6 +67,7 @@ __all__ = [
     "JobPreset",
     "JobState",
     "JobTag",
+    "JobWatch",
     "JournalRecord",
     "KeptAnswer",
     "LogLevel",

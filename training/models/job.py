@@ -87,6 +87,16 @@ class TrainingJob(models.Model):
         null=True, help_text="Its own limit for one attempt; none means the platform's."
     )
     memory_limit_gb = models.FloatField(null=True, help_text="Its own limit of memory; none means the platform's.")
+    stop_at_nan = models.BooleanField(default=False, db_default=False, help_text="A value that is no number ends it.")
+    patience = models.PositiveIntegerField(
+        null=True, help_text="Epochs without a better primary metric after which it is stopped; none means never."
+    )
+    watched_metrics = models.CharField(
+        max_length=500, blank=True, default="", db_default="", help_text="Patterns; empty means all but system/*."
+    )
+    stop_attempt = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="The attempt that the platform has asked to stop early."
+    )
     validated_at = models.DateTimeField(null=True, help_text="When its data were found unchanged, for this request.")
     validation_tries = models.PositiveSmallIntegerField(default=0, db_default=0)
     validate_after = models.DateTimeField(null=True, help_text="Not checked again before; set while it is checked.")

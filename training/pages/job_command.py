@@ -34,6 +34,9 @@ def command_line(form: JobForm, weights: Checkpoint | None = None) -> str:
         parts += [_option("parent", str(weights.job_id)), _option("weights", weights.kind)]
     if not _all_backends(form):
         parts.append(_option("backends", ",".join(form.backends_chosen())))
+    for name, value in form.watch_shown().said().items():
+        option = name.replace("_", "-")
+        parts.append(f"--{option}" if value is True else _option(option, str(value)))
     parts += [_option("set", f"{name}={_value(value)}") for name, value in changed.items()]
     if choice.data is None:
         return LINE.join(["python manage.py train", *parts])
@@ -69,6 +72,7 @@ def document_of(form: JobForm, weights: Checkpoint | None = None) -> dict[str, A
         document |= {"parent": weights.job_id, "weights": weights.kind}
     if not _all_backends(form):
         document["observability_backends"] = form.backends_chosen()
+    document |= form.watch_shown().said()
     return document | {"settings": {name: value for name, value in values.items() if name in kept}}
 
 

@@ -90,6 +90,8 @@ def _filled(request: HttpRequest, document: dict[str, Any]) -> HttpResponseBase:
         for name in LIMITS
         if name in document
     }
+    data |= {name: str(document[name]) for name in ("patience", "watched_metrics") if name in document}
+    data |= {"stop_at_nan": "on"} if document.get("stop_at_nan") else {}
     data |= _backends(document, problems)
     choice = JobChoice.read(user, data)
     data |= {"settings_of": choice.trainer.name if choice.trainer else ""} | _model(choice, data.get("model", ""))

@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.forms import BoundField
 
 from training.jobs.backends import backend_label
+from training.jobs.watch_options import MAX_LENGTH, WatchOptions, own_patience
 from training.models import Dataset, PretrainedWeights
 from training.pages.job_choice import JobChoice
 from training.pages.quick_select import QuickSelect
@@ -59,6 +60,20 @@ class JobForm(forms.Form):
     project = PlainField(max_length=120, help_text="One that exists, or a new one by its name.")
     experiment = PlainField(max_length=120, help_text="Jobs of one experiment are meant to be compared.")
     name = PlainField(max_length=200, required=False, label="Name of the job")
+    stop_at_nan = forms.BooleanField(required=False, label="Stop at the first NaN")
+    patience = forms.IntegerField(
+        required=False,
+        label="Patience",
+        help_text="Stop after so many epochs without a better primary metric; empty never stops early.",
+        widget=forms.TextInput({"inputmode": "numeric", "autocomplete": "off", "placeholder": "never"}),
+    )
+    watched_metrics = PlainField(
+        required=False,
+        max_length=MAX_LENGTH,
+        label="Metrics that have to be numbers",
+        help_text="Patterns with commas between them. The first NaN or infinite value of one is told.",
+        widget=forms.TextInput({"autocomplete": "off", "placeholder": "all but system/*"}),
+    )
     key = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
     checkpoint = forms.CharField(required=False, max_length=20, widget=forms.HiddenInput)
     settings_of = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
@@ -86,6 +101,8 @@ class JobForm(forms.Form):
             self._offer("pretrained", [("", "none"), *kept])
         if not choice.needs_data:
             del self.fields["dataset"]
+        if choice.trainer is None or own_patience(choice.trainer) or not choice.trainer.primary(choice.task):
+            del self.fields["patience"]
         for name in ("project", "experiment"):
             self.fields[name].widget.attrs |= {"list": f"{name}-names", "autocomplete": "off"}
         self.fields["name"].widget.attrs["placeholder"] = self.usual_name()
@@ -103,6 +120,17 @@ class JobForm(forms.Form):
         """The settings as typed values; what was left empty is left to its default."""
         values = {setting.name: self.cleaned_data.get(PREFIX + setting.name) for setting in self.schema}
         return {name: value for name, value in values.items() if value is not None}
+
+    def watch(self) -> WatchOptions:
+        """What is to be watched, as it was asked for."""
+        return WatchOptions.of(self.cleaned_data)
+
+    def watch_shown(self) -> WatchOptions:
+        """The same as the form shows it now, right or not yet."""
+        patience = str(self["patience"].value() or "").strip() if "patience" in self.fields else ""
+        whole = int(patience) if patience.isascii() and patience.isdigit() and len(patience) < 10 else None
+        stop, text = bool(self["stop_at_nan"].value()), plain_text(str(self["watched_metrics"].value() or ""))
+        return WatchOptions(stop, whole, text.strip())
 
     def kept_weights(self) -> PretrainedWeights | None:
         """The kept weights that were chosen."""

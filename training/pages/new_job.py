@@ -45,6 +45,7 @@ def job_new(request: HttpRequest) -> HttpResponseBase:
     initial |= settings_initial(choice, {} if preset else given, config)
     told = source.observability_backends if source and not hasattr(source, "imported") else None
     initial |= backends_initial("key" in given, given, told)
+    initial["stop_at_nan"] = "stop_at_nan" in given if "key" in given else bool(copied.get("stop_at_nan"))
     initial |= _chosen(choice) | _model_chosen(choice, initial.get("weights") or initial.get("model", ""))
     return form_page(request, JobForm(choice, initial=initial), source)
 
@@ -83,6 +84,7 @@ def _job_create(form: JobForm, source: TrainingJob | None) -> TrainingJob:
         parent=source,
         idempotency_key=_idempotency_key(said),
         weights_from=continued,
+        watch=form.watch(),
     )
 
 
@@ -144,6 +146,9 @@ def _copied(job: TrainingJob) -> dict[str, str]:
         "model": "" if job.weights_id else job.model_name,
         "pretrained": str(job.weights_id or ""),
         "name": f"{job.name[:193]} (copy)",
+        "stop_at_nan": "on" if job.stop_at_nan else "",
+        "patience": str(job.patience or ""),
+        "watched_metrics": job.watched_metrics,
     }
 
 

@@ -270,7 +270,9 @@ def event_line(event: Any) -> dict[str, Any]:
         by = f"by {who}" if who else ""
         said = {"title": JobState(to).label, "by": by, "text": data.get("reason") or ""}
     else:
-        look, picture = {"checkpoint": ("idle", "download"), "note": ("idle", "draft")}.get(kind, ("idle", "draft"))
+        look, picture = {"checkpoint": ("idle", "download"), "note": ("idle", "draft"), "nan": ("warn", "warning")}.get(
+            kind, ("idle", "draft")
+        )
         text = data.get("text") or data.get("message") or data.get("reason") or ""
         said = {"title": _title(data), "by": "", "text": text}
     return said | {"tone": look, "icon": picture, "time": event.time, "seq": event.seq}

@@ -14,6 +14,10 @@ from django.utils import timezone
 
 from training.jobs.attempts import job_claim
 from training.models import (
+    Alert,
+    AlertMessage,
+    AlertRule,
+    AlertTarget,
     Artifact,
     AuditEntry,
     CallWindow,
@@ -32,6 +36,7 @@ from training.models import (
     JobPreset,
     JobState,
     JobTag,
+    JobWatch,
     KeptAnswer,
     MetricNames,
     MetricSeries,
@@ -104,6 +109,11 @@ def fill(cast: SimpleNamespace, worker: Worker, number: int) -> None:
     Star.objects.create(user=member, job=job)
     JobPreset.objects.create(organization=cast.organization, name=f"p{number}", created_by=cast.owner)
     ChartLayout.objects.create(user=member, project=cast.experiment.project)
+    target = AlertTarget.objects.create(project=cast.experiment.project, name=f"t{number}", kind="email", secret="s")
+    rule = AlertRule.objects.create(project=cast.experiment.project, name=f"r{number}", kind="nan")
+    alert = Alert.objects.create(rule=rule, job=job, key="k", title="A value is not a number")
+    AlertMessage.objects.create(alert=alert, target=target, due_at=timezone.now())
+    JobWatch.objects.create(job=job)
     DatasetImport.objects.create(organization=cast.organization, name=f"i{number}", created_by=cast.owner)
     upload = {"filename": "a.zip", "key": f"uploads/{number}", "size": 1, "part_size": 1, "created_by": cast.owner}
     sent = DatasetUpload.objects.create(organization=cast.organization, **upload)

@@ -23,10 +23,13 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from platform_site.asgi import application
+from training.alerts.secrets import seal
 from training.api.rest import api
 from training.jobs.attempts import token_make
 from training.live.watcher import watcher
 from training.models import (
+    AlertRule,
+    AlertTarget,
     Artifact,
     Checkpoint,
     Dataset,
@@ -184,6 +187,16 @@ TABLE = [
     Line("GET", "audit-page", ADMINS, PAGE_HID),
     Line("GET", "audit-csv", ADMINS, PAGE_HID),
     Line("POST", "project-archive", MANAGERS, PAGE_HID),
+    Line("GET", "alerts", PAGE, PAGE_HID),
+    Line("GET", "alert-target-new", MANAGER_FORM, PAGE_HID),
+    Line("POST", "alert-target-new", MANAGER_SENT, PAGE_HID, data="unfilled"),
+    Line("POST", "alert-target-test", MANAGERS, PAGE_HID),
+    Line("POST", "alert-target-remove", MANAGERS, PAGE_HID),
+    Line("GET", "alert-rule-new", MANAGER_FORM, PAGE_HID),
+    Line("POST", "alert-rule-new", MANAGER_SENT, PAGE_HID, data="unfilled"),
+    Line("GET", "alert-rule-edit", MANAGER_FORM, PAGE_HID),
+    Line("POST", "alert-rule-edit", MANAGER_SENT, PAGE_HID, data="unfilled"),
+    Line("POST", "alert-rule-remove", MANAGERS, PAGE_HID),
     Line("POST", "project-member-add", MANAGERS, PAGE_HID),
     Line("POST", "project-member-remove", MANAGERS, PAGE_HID),
     Line("GET", "job-list", LIST, LIST),
@@ -330,6 +343,15 @@ TABLE = [
     Line("GET", "api:organization-keys", REST_ADMINS, REST_HID),
     Line("DELETE", "api:organization-key", REST_ADMINS.replace("200", "204"), REST_HID),
     Line("GET", "api:audit-list", REST_ADMINS, REST_HID),
+    Line("GET", "api:alert-target-list", REST, REST_HID),
+    Line("POST", "api:alert-target-create", REST_MANAGERS.replace("200", "201"), REST_HID, data="alert target"),
+    Line("DELETE", "api:alert-target", REST_DONE, REST_HID),
+    Line("POST", "api:alert-target-test", REST_MANAGERS.replace("200", "202"), REST_HID),
+    Line("GET", "api:alert-rule-list", REST, REST_HID),
+    Line("POST", "api:alert-rule-create", REST_MANAGERS.replace("200", "201"), REST_HID, data="alert rule"),
+    Line("PATCH", "api:alert-rule", REST_MANAGERS, REST_HID, data="not enabled"),
+    Line("DELETE", "api:alert-rule", REST_DONE, REST_HID),
+    Line("GET", "api:alert-list", REST, REST_HID),
     Line("GET", "api:project-members", REST, REST_HID),
     Line("POST", "api:project-members", REST_MANAGERS.replace("200", "201"), REST_HID, data="member"),
     Line("DELETE", "api:project-member", REST_DONE, REST_HID),
@@ -463,7 +485,12 @@ def objects_make(world: SimpleNamespace, maker: User, state: JobState = JobState
     picture = {"picture_name": world.title, "picture_key": artifact["key"], "content_type": "image/png"}
     test = InferenceJob.objects.create(job=job, checkpoint=stored, **picture, width=20, height=20)
     TrainingLog.objects.create(job=job, seq=1, n=0, level=LogLevel.INFO, source="trainer", time=0, message=world.title)
+    project, words = world.experiment.project, {"name": f"{world.title} {job.pk}"}
+    target = AlertTarget.objects.create(project=project, kind="email", secret=seal("a@example.com"), **words)
+    rule = AlertRule.objects.create(project=project, kind="nan", **words)
     return SimpleNamespace(
+        target=target,
+        rule=rule,
         job=job,
         second=second,
         checkpoint=stored,
@@ -516,6 +543,8 @@ def address_of(line: Line, made: SimpleNamespace) -> str:
         "snapshot_id": made.snapshot.pk,
         "other_id": made.snapshot.pk,
         "preset_id": made.preset.pk,
+        "target_id": made.target.pk,
+        "rule_id": made.rule.pk,
         "project_id": made.experiment.project_id,
         "number": 0,
         "place": "1.0",
@@ -557,6 +586,9 @@ def ask(line: Line, world: SimpleNamespace, actor: str, made: SimpleNamespace) -
         "role": json.dumps({"role": "guest"}),
         "invitation": json.dumps({"email": f"one-{made.job.pk}@example.com", "role": "guest"}),
         "archive": json.dumps({"archived": True}),
+        "alert target": json.dumps({"name": f"T {made.job.pk}", "kind": "email", "address": "a@example.com"}),
+        "alert rule": json.dumps({"name": f"R {made.job.pk}", "kind": "nan", "targets": [made.target.pk]}),
+        "not enabled": json.dumps({"enabled": False}),
         "member": json.dumps({"user": made.member.pk}),
         "priority": json.dumps({"priority": "low"}),
         "unfilled": {"name": "", "csrfmiddlewaretoken": "x"},  # 422: it came past the door

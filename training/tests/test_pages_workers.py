@@ -1,6 +1,7 @@
 """The page of workers and their REST list: shared by all, with names only for whom they are meant."""
 
 import re
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +11,7 @@ from django.urls import reverse
 from training.jobs.attempts import job_claim
 from training.models import Experiment, Priority, Project, Slot, User, Worker
 from training.tests.conftest import job_make
+from training.tests.journal_entries import metrics, tell
 from training.tests.test_pages import browser, text_of
 
 pytestmark = pytest.mark.django_db
@@ -75,3 +77,20 @@ def test_a_priority_is_changed_over_rest(cast: SimpleNamespace) -> None:
     assert client.patch(address, {"priority": "urgent"}, **form).status_code in (400, 422)
     job.refresh_from_db()
     assert job.priority == Priority.HIGH
+
+
+def test_the_board_tells_the_load_of_each_slot_and_names_no_job_of_others(cast: SimpleNamespace, busy: Worker) -> None:
+    job = busy.slots.get().attempt.job  # type: ignore[union-attr]
+    Slot.objects.create(worker=busy, device="1", label="H200", attempt=busy.slots.get().attempt, memory_total=2**37)
+    machine = {"system/cpu.utilization": 37.0, "system/gpu.1.utilization": 91.0, "system/gpu.1.memory_gib": 64.0}
+    tell(job, metrics(time=time.time() - 5, **machine), metrics(3, 1, time=time.time(), loss=1.0))
+    for person in (cast.owner, cast.stranger):
+        page = text_of(browser(person), reverse("worker-list"))
+        assert "37" in page and "91" in page and "64" in page and 'value="50.0000"' in page
+    assert "Our run" not in text_of(browser(cast.stranger), reverse("worker-list"))
+
+
+def test_what_a_machine_said_long_ago_is_not_its_load(cast: SimpleNamespace, busy: Worker) -> None:
+    job = busy.slots.get().attempt.job  # type: ignore[union-attr]
+    tell(job, metrics(time=time.time() - 500, **{"system/cpu.utilization": 37.0}))
+    assert "slot-load" not in text_of(browser(cast.owner), reverse("worker-list"))

@@ -29,6 +29,7 @@ LISTS = [
     f"{ROOT}/presets",
 ]
 OURS = f"{ROOT}/organizations/<int:organization_id>"
+LISTS += [f"{ROOT}/projects/<int:project_id>/{what}" for what in ("alert-targets", "alert-rules", "alerts")]
 LISTS += [f"{OURS}/members", f"{OURS}/invitations", f"{OURS}/audit"]
 HUGE = [10**30, -(10**30), 2**63, -1, 0]
 POSTS = [("projects", {"name": "x"}), ("experiments", {"project": 1, "name": "x"}), ("jobs", {"experiment": 1})]

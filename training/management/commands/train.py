@@ -14,6 +14,7 @@ from training.jobs.lines import LineFilter
 from training.jobs.resume import WEIGHTS
 from training.jobs.services import job_create
 from training.jobs.wakeups import flush
+from training.jobs.watch_options import WatchOptions
 from training.management.terminal import console, interrupted, json_line, line_text, on_terminal, user_named
 from training.management.waiting import Waiting, waiting
 from training.models import Dataset, JobState, Organization, PretrainedWeights, TrainingJob, User
@@ -54,6 +55,13 @@ class Command(BaseCommand):
         parser.add_argument("--weights", choices=WEIGHTS, default="best", help="which of them (default: best)")
         parser.add_argument("--time-limit-hours", type=float, metavar="HOURS", help="for one attempt")
         parser.add_argument("--memory-limit-gb", type=float, metavar="GB", help="of 10^9 bytes")
+        parser.add_argument(
+            "--stop-at-nan", action="store_true", help="end the run at the first value that is no number"
+        )
+        parser.add_argument("--patience", type=int, metavar="EPOCHS", help="stop after so many without a better metric")
+        parser.add_argument(
+            "--watched-metrics", metavar="PATTERNS", help="whose values have to be numbers: train/*,val/*"
+        )
         parser.add_argument("--wait", action="store_true", help="wait for the end, with progress on a terminal")
         parser.add_argument("--follow", action="store_true", help="wait for the end, and print the log on the way")
         parser.add_argument("--json", action="store_true", help="print one line of JSON: at once, or at the end")
@@ -106,6 +114,7 @@ class Command(BaseCommand):
             weights_from=weights,
             time_limit_hours=options["time_limit_hours"],
             memory_limit_gb=options["memory_limit_gb"],
+            watch=WatchOptions.of(options),
         )
 
     def _wait(self, job: TrainingJob, address: str, options: dict[str, Any]) -> None:
