@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('training', '0014_chart_layout'),
+        ('training', '0017_dataset_upload'),
     ]
 
     operations = [
