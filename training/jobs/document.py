@@ -5,8 +5,11 @@ from typing import Any
 import yaml
 from django.core.exceptions import ValidationError
 
+from training.models import Priority
+
 TEXTS = ("organization", "project", "experiment", "name", "trainer", "dataset", "model", "pretrained")
 NUMBERS = ("parent", "time_limit_hours", "memory_limit_gb")
+PRIORITY, PRIORITIES = "priority", tuple(one.name.lower() for one in Priority)
 WEIGHTS = "weights"  # which of the parent's checkpoints
 BACKENDS = "observability_backends"
 NEEDED = ("project", "trainer")
@@ -54,8 +57,10 @@ def document_checked(said: Any) -> dict[str, Any]:
             errors |= _backends_problems(value)
         elif key in NUMBERS:
             errors |= _number_problems(key, value)
+        elif key == PRIORITY:
+            errors |= {} if value in PRIORITIES else {key: f"priority must be {', '.join(PRIORITIES)}."}
         elif key not in (*TEXTS, WEIGHTS):
-            known = ", ".join([*TEXTS, *NUMBERS, WEIGHTS, BACKENDS, "settings"])
+            known = ", ".join([*TEXTS, *NUMBERS, WEIGHTS, PRIORITY, BACKENDS, "settings"])
             errors["yaml"] = f"{str(key)[:80]}: there is no such key; there are {known}."
         elif not isinstance(value, str):
             errors[key] = f"{key} must be text; in quotes, if it looks like a number or a date."
