@@ -120,6 +120,16 @@ class Trainer:
     def _weights_hint(self) -> str:
         return ", and .pt files below one of IMPORT_ROOTS" if self.weights else ""
 
+    def data_clean(self, dataset: object) -> None:
+        """Raise ValidationError if this trainer needs a dataset and none is given."""
+        if self.dataset and dataset is None:
+            raise ValidationError({"dataset": self.data_missing})
+
+    @property
+    def data_missing(self) -> str:
+        """What is said where its dataset is missing: on the form, over REST and by the command."""
+        return f"Choose a dataset: {self.label} trains on one."
+
     def model_clean(self, task: str, model: str) -> None:
         """Raise ValidationError unless this trainer can train `model` on `task`."""
         if task not in self.tasks:

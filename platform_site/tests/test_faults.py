@@ -61,7 +61,7 @@ class Parts(Platform):
         (trainers / "__init__.py").touch()
         (trainers / "steady" / "__init__.py").touch()
         (trainers / "steady" / "train.py").write_text(trainer)
-        manifest = 'label = "Steady"\nmodule = "spare_trainers.steady.train"\ntasks = ["anything"]\n'
+        manifest = 'label = "Steady"\nmodule = "spare_trainers.steady.train"\ntasks = ["anything"]\ndataset = false\n'
         (trainers / "steady" / "trainer.toml").write_text(manifest)
         self.database = OwnDatabase()
         super().__init__(folder, TRAINERS_DIR=str(trainers), **{**self.database.variables, **variables})

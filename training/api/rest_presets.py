@@ -21,6 +21,7 @@ from training.trainers import trainer_get
 
 router = Router(tags=["presets"])
 Name = Annotated[str, Field(max_length=presets.NAME_LENGTH, examples=["night shift"])]
+PriorityName = Literal["low", "normal", "high"]
 Settings = Annotated[dict[str, Any], Field(examples=[{"epochs": 50, "imgsz": 640}])]
 
 
@@ -68,7 +69,10 @@ class DocumentIn(Schema):
     name: Annotated[str, Field(max_length=200)] = ""
     trainer: Annotated[str, Field(max_length=64, examples=["ultralytics"])]
     dataset: Annotated[str, Field(max_length=120, examples=["bottles"])] = ""
-    model: Annotated[str, Field(max_length=120, examples=["yolo11n.yaml"])]
+    model: Annotated[str, Field(max_length=120, examples=["yolo11n.yaml"])] = ""
+    pretrained: Annotated[
+        str, Field(max_length=120, description="Kept weights by their name, in place of a model.", examples=[""])
+    ] = ""
     settings: Settings = {}
     observability_backends: Annotated[
         list[Annotated[str, Field(max_length=64)]] | None,
@@ -92,6 +96,7 @@ class DocumentIn(Schema):
             max_length=500, examples=["train/*,val/*"], description="Whose values have to be numbers; all, if empty."
         ),
     ] = ""
+    priority: Annotated[PriorityName, Field(description="`high` is for managers and above.")] = "normal"
 
 
 class JobMade(Schema):

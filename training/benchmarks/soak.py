@@ -77,7 +77,7 @@ def _trainer_write(trainers: Path, said: Path, reports: int, pause: float) -> Pa
     for folder in (trainers, trainers / "steady"):
         (folder / "__init__.py").touch()
     (trainers / "steady" / "train.py").write_text(TRAINER.format(folder=str(said), reports=reports, pause=pause))
-    manifest = f'label = "Steady"\nmodule = "{trainers.name}.steady.train"\ntasks = ["anything"]\n'
+    manifest = f'label = "Steady"\nmodule = "{trainers.name}.steady.train"\ntasks = ["anything"]\ndataset = false\n'
     (trainers / "steady" / "trainer.toml").write_text(manifest)
     return said
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Count, Q, Sum
+from django.db.models.fields.json import KT
 from django.db.models.functions import Coalesce
 
 from training.models import Dataset, DatasetSnapshot, TrainingJob, User
@@ -30,11 +31,27 @@ def dataset_list(user: User | AnonymousUser, organization_id: int | None = None)
 
 def dataset_search(user: User | AnonymousUser, words: str) -> OrganizationQuerySet:
     """The datasets that a person may see, all of whose `words` stand in the name, the description or the task."""
-    rows = dataset_list(user).annotate(job_count=Count("jobs"))
+    return dataset_list(user).annotate(job_count=Count("jobs")).filter(_with_words(words))
+
+
+def datasets_offered(
+    user: User | AnonymousUser, organization_id: int, words: str = "", limit: int = 100
+) -> tuple[list[Dataset], int]:
+    """The newest datasets with these words, for a list to choose from, and how many there are of them.
+
+    Their reports, which may be large, are not read: the count of images comes as `image_count`.
+    """
+    rows = dataset_list(user, organization_id).filter(_with_words(words))
+    read = rows.select_related(None).defer("report", "split", "description").annotate(image_count=KT("report__images"))
+    found = list(read[:limit])
+    return found, rows.count() if len(found) == limit else len(found)
+
+
+def _with_words(words: str) -> Q:
+    found = Q()
     for word in words.split()[:10]:
-        found = Q(name__icontains=word) | Q(description__icontains=word) | Q(task_type__icontains=word)
-        rows = rows.filter(found)
-    return rows
+        found &= Q(name__icontains=word) | Q(description__icontains=word) | Q(task_type__icontains=word)
+    return found
 
 
 def dataset_sizes(user: User | AnonymousUser) -> dict[str, int]:

@@ -8,9 +8,9 @@ from training.datasets.selectors import dataset_list
 from training.jobs.document import NEEDED
 from training.jobs.resume import WEIGHTS, weights_of
 from training.jobs.selectors import jobs_visible
-from training.jobs.services import job_create
+from training.jobs.services import job_create, limits_check, priority_checked
 from training.jobs.watch_options import WatchOptions
-from training.models import Checkpoint, Dataset, Organization, PretrainedWeights, TrainingJob, User
+from training.models import Checkpoint, Dataset, Organization, PretrainedWeights, Priority, TrainingJob, User
 from training.people.roles import Action, allowed, organizations_where, require
 from training.projects.services import experiment_named
 from training.trainers import trainer_get
@@ -33,16 +33,21 @@ def job_describe(
     organization = organization_described(user, document, organization_id)
     require(user, Action.CREATE_JOB, organization)
     manifest = trainer_get(document["trainer"])
-    dataset = dataset_described(user, organization, document) if manifest.dataset else None
+    named = bool(manifest.dataset and document.get("dataset"))
+    dataset = dataset_described(user, organization, document) if named else None
+    manifest.data_clean(dataset)
     pretrained = pretrained_described(user, organization, document)
-    if pretrained is None:
+    weights = weights_described(user, organization, document)
+    if pretrained is None and weights is None:
         manifest.model_clean(dataset.task_type if dataset else manifest.tasks[0], document.get("model", ""))
     manifest.config_clean(document["settings"])
     advanced = manifest.advanced_changed(document["settings"])
     if advanced and not allowed(user, Action.USE_ADVANCED_SETTINGS, organization):
         raise PermissionDenied(f"Your role does not allow you to change {', '.join(advanced)}.")
     new_projects = allowed(user, Action.MANAGE_PROJECTS, organization)
-    weights = weights_described(user, organization, document)
+    limits = document.get("time_limit_hours"), document.get("memory_limit_gb")
+    limits_check(*limits)
+    priority = priority_checked(user, organization, Priority[document.get("priority", "normal").upper()])
     names = document["project"], document.get("experiment") or DEFAULT_EXPERIMENT
     return job_create(
         user=user,
@@ -56,8 +61,9 @@ def job_describe(
         observability_backends=document.get("observability_backends"),
         idempotency_key=idempotency_key,
         weights_from=weights,
-        time_limit_hours=document.get("time_limit_hours"),
-        memory_limit_gb=document.get("memory_limit_gb"),
+        time_limit_hours=limits[0],
+        memory_limit_gb=limits[1],
+        priority=priority,
         watch=WatchOptions.of(document),
     )
 
@@ -84,11 +90,10 @@ def organization_described(user: User, document: dict[str, Any], organization_id
 
 def dataset_described(user: User, organization: Organization, document: dict[str, Any]) -> Dataset:
     """The dataset of that name in the organization. Raises ValidationError."""
-    name = document.get("dataset", "")
+    name = document["dataset"]
     found: Dataset | None = dataset_list(user).filter(organization=organization, name=name).first()
     if found is None:
-        said = f"There is no dataset {name} in {organization.slug}." if name else "dataset is missing."
-        raise ValidationError({"dataset": said})
+        raise ValidationError({"dataset": f"There is no dataset {name} in {organization.slug}."})
     return found
 
 

@@ -5,11 +5,14 @@ from typing import Any
 import yaml
 from django.core.exceptions import ValidationError
 
+from training.models import Priority
+
 TEXTS = ("organization", "project", "experiment", "name", "trainer", "dataset", "model", "pretrained")
 WATCHED = "watched_metrics"
 NUMBERS = ("parent", "patience", "time_limit_hours", "memory_limit_gb")
 WHOLE = ("parent", "patience")
 FLAGS = ("stop_at_nan",)
+PRIORITY, PRIORITIES = "priority", tuple(one.name.lower() for one in Priority)
 WEIGHTS = "weights"  # which of the parent's checkpoints
 BACKENDS = "observability_backends"
 NEEDED = ("project", "trainer")
@@ -59,8 +62,10 @@ def document_checked(said: Any) -> dict[str, Any]:
             errors |= _number_problems(key, value)
         elif key in FLAGS:
             errors |= {} if isinstance(value, bool) else {key: f"{key} must be true or false."}
+        elif key == PRIORITY:
+            errors |= {} if value in PRIORITIES else {key: f"priority must be {', '.join(PRIORITIES)}."}
         elif key not in (*TEXTS, WEIGHTS, WATCHED):
-            known = ", ".join([*TEXTS, *NUMBERS, *FLAGS, WATCHED, WEIGHTS, BACKENDS, "settings"])
+            known = ", ".join([*TEXTS, *NUMBERS, *FLAGS, WATCHED, WEIGHTS, PRIORITY, BACKENDS, "settings"])
             errors["yaml"] = f"{str(key)[:80]}: there is no such key; there are {known}."
         elif not isinstance(value, str):
             errors[key] = f"{key} must be text; in quotes, if it looks like a number or a date."

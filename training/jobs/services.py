@@ -25,6 +25,7 @@ from training.models import (
     JobAttempt,
     JobState,
     JobWatch,
+    Organization,
     PretrainedWeights,
     Priority,
     TrainingJob,
@@ -86,9 +87,10 @@ def job_create(
         raise ValidationError({"dataset": "There is no such dataset."})
     if weights_from is not None:
         weights_from_check(weights_from, experiment.project.organization_id, trainer, task)
-    _limits_check(time_limit_hours=time_limit_hours, memory_limit_gb=memory_limit_gb)
+    limits_check(time_limit_hours, memory_limit_gb)
     watched = (watch or WatchOptions()).fields(manifest, task)
     backends = backends_chosen(observability_backends)
+    manifest.data_clean(dataset)
     snapshot = _snapshot(dataset) if dataset else None
     try:
         with transaction.atomic():
@@ -108,7 +110,7 @@ def job_create(
                 weights_from=weights_from,
                 time_limit_hours=time_limit_hours,
                 memory_limit_gb=memory_limit_gb,
-                priority=_priority_checked(user, experiment, priority),
+                priority=priority_checked(user, experiment, priority),
                 created_by=user,
                 idempotency_key=idempotency_key,
                 **watched,
@@ -131,10 +133,12 @@ def _model_named(
     return model
 
 
-def _limits_check(**limits: float | None) -> None:
-    for name, limit in limits.items():
-        if limit is not None and not 0 < limit < 1e6:
-            raise ValidationError({name: f"{name} must be above 0 and below a million."})
+def limits_check(time_limit_hours: float | None, memory_limit_gb: float | None) -> None:
+    """Raise ValidationError with a message per limit that is none."""
+    limits = {"time_limit_hours": time_limit_hours, "memory_limit_gb": memory_limit_gb}
+    wrong = [name for name, limit in limits.items() if limit is not None and not 0 < limit < 1e6]
+    if wrong:
+        raise ValidationError({name: f"{name} must be above 0 and below a million." for name in wrong})
 
 
 def _snapshot(dataset: Dataset) -> DatasetSnapshot:
@@ -184,19 +188,23 @@ def job_prioritize(job: TrainingJob, user: User, priority: int) -> TrainingJob:
 
     Raises ValidationError for what is no priority, and PermissionDenied for `high` without the role.
     """
-    wanted = _priority_checked(user, job, priority)
+    wanted = priority_checked(user, job, priority)
     with job_locked(job.pk) as locked:
         if locked.priority != wanted:
             text = f"{Priority(locked.priority).label} → {wanted.label}"
             TrainingJob.objects.filter(pk=job.pk).update(priority=wanted)
             told: dict[str, object] = {"type": "settings", "title": "Priority changed", "text": text}
             append_event(job.pk, {**told, "who": user.get_username()})
+            audit_changes("job.prioritize", locked, {"priority": locked.priority}, {"priority": wanted}, by=user)
             locked.priority = wanted
     return locked
 
 
-def _priority_checked(user: User, what: Experiment | TrainingJob, priority: int) -> Priority:
-    """A priority that this person may give; one that the job has already needs no right."""
+def priority_checked(user: User, what: Organization | Experiment | TrainingJob, priority: int) -> Priority:
+    """A priority that this person may give; one that the job has already needs no right.
+
+    Raises ValidationError for what is no priority, and PermissionDenied for `high` without the role.
+    """
     if priority not in Priority.values:
         raise ValidationError({"priority": "A priority is low, normal or high."})
     if priority == Priority.HIGH and getattr(what, "priority", Priority.NORMAL) != Priority.HIGH:

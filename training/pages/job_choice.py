@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
 
-from training.datasets.selectors import dataset_list
+from training.datasets.selectors import dataset_list, datasets_offered
 from training.models import Dataset, Organization, PretrainedWeights, User
 from training.people.roles import Action, allowed, organizations_where
 from training.trainers import Trainer, trainers_all
 from training.weights import weights_fitting
 
 Data = Mapping[str, str]
+OFFERED = 100  # datasets in the list; the others are found by their words
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +23,18 @@ class JobChoice:
     user: User
     organizations: list[Organization]
     organization: Organization
+    words: str
     datasets: list[Dataset]
+    dataset_count: int
     dataset: Dataset | None
     trainers: dict[str, Trainer]
     trainer: Trainer | None
     advanced: bool
+
+    @property
+    def searched(self) -> bool:
+        """Whether there are more datasets than the list holds, so that one looks for them by words."""
+        return bool(self.words) or self.dataset_count > len(self.datasets)
 
     @property
     def pretrained(self) -> list[PretrainedWeights]:
@@ -71,12 +79,14 @@ class JobChoice:
         named = _dataset_named(user, data.get("dataset", ""))
         organizations = organizations_where(user, Action.CREATE_JOB)
         organization = _organization(user, organizations, data.get("organization", ""), named)
-        datasets = list(dataset_list(user).filter(organization=organization))
-        dataset = named if named in datasets else next(iter(datasets), None)
+        words = data.get("find", "")[:120].replace("\x00", "").strip()
+        datasets, count = datasets_offered(user, organization.pk, words, OFFERED)
+        fits = named is not None and named.organization_id == organization.pk
+        dataset = named if fits else dataset_list(user, organization.pk).first()
         trainers = trainers_all()
         trainer = trainers.get(data.get("trainer", "")) or _trainer_for(dataset, trainers)
         advanced = allowed(user, Action.USE_ADVANCED_SETTINGS, organization)
-        return cls(user, organizations, organization, datasets, dataset, trainers, trainer, advanced)
+        return cls(user, organizations, organization, words, datasets, count, dataset, trainers, trainer, advanced)
 
 
 def _dataset_named(user: User, number: str) -> Dataset | None:

@@ -8,6 +8,7 @@ from django.conf import settings
 
 from training.models import Checkpoint
 from training.pages.job_form import BACKEND, PREFIX, JobForm, backends_offered
+from training.pages.job_limits import limits_said
 from training.templatetags.text import plain_text
 
 LINE = " \\\n  "  # a shell reads on after a backslash at the end
@@ -32,6 +33,7 @@ def command_line(form: JobForm, weights: Checkpoint | None = None) -> str:
     parts = [_option(name, value) for name, value in options.items() if value]
     if weights:
         parts += [_option("parent", str(weights.job_id)), _option("weights", weights.kind)]
+    parts += [_option(name.replace("_", "-"), str(value)) for name, value in limits_said(shown).items()]
     if not _all_backends(form):
         parts.append(_option("backends", ",".join(form.backends_chosen())))
     for name, value in form.watch_shown().said().items():
@@ -70,6 +72,7 @@ def document_of(form: JobForm, weights: Checkpoint | None = None) -> dict[str, A
     document: dict[str, Any] = {name: value for name, value in said.items() if value}
     if weights:
         document |= {"parent": weights.job_id, "weights": weights.kind}
+    document |= limits_said(shown)
     if not _all_backends(form):
         document["observability_backends"] = form.backends_chosen()
     document |= form.watch_shown().said()

@@ -9,17 +9,22 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from training.jobs.described import dataset_described, organization_described, weights_described
+from training.jobs.described import (
+    dataset_described,
+    organization_described,
+    pretrained_described,
+    weights_described,
+)
 from training.jobs.document import MAX_LENGTH, document_read
 from training.pages.doors import person, signed_in
 from training.pages.job_choice import JobChoice
 from training.pages.job_form import BACKEND, PREFIX, backends_offered
+from training.pages.job_limits import NAMES as LIMITS
 from training.pages.new_job import form_page, rendered_from
 from training.people.roles import Action, require
 
-OWN = ("project", "experiment", "name", "trainer", "model")
+OWN = ("project", "experiment", "name", "trainer", "model")  # said as the form says them
 WHOLE = ("yaml", "settings")
-LIMITS = ("time_limit_hours", "memory_limit_gb")
 
 
 class DocumentForm(forms.Form):
@@ -85,11 +90,12 @@ def _filled(request: HttpRequest, document: dict[str, Any]) -> HttpResponseBase:
         data |= {"checkpoint": str(weights.pk)} if weights else {}
     except ValidationError as error:
         problems |= error.message_dict
-    problems |= {
-        name: [f"{name}: the form has no place for it; send the document to the API."]
-        for name in LIMITS
-        if name in document
-    }
+    try:
+        pretrained = pretrained_described(user, organization, document)
+        data |= {"pretrained": str(pretrained.pk)} if pretrained else {}
+    except ValidationError as error:
+        problems |= error.message_dict
+    data |= {name: str(document[name]) for name in LIMITS if name in document}
     data |= {name: str(document[name]) for name in ("patience", "watched_metrics") if name in document}
     data |= {"stop_at_nan": "on"} if document.get("stop_at_nan") else {}
     data |= _backends(document, problems)

@@ -13,6 +13,7 @@ from training.jobs.backends import backend_label
 from training.jobs.watch_options import MAX_LENGTH, WatchOptions, own_patience
 from training.models import Dataset, PretrainedWeights
 from training.pages.job_choice import JobChoice
+from training.pages.job_limits import LIMITS, NAMES, USUAL, limits_fields
 from training.pages.quick_select import QuickSelect
 from training.templatetags.text import plain_text
 from training.trainers import Setting
@@ -43,7 +44,13 @@ class JobForm(forms.Form):
     """Everything that a job is made of. Limits of settings are checked by `job_create`, types here."""
 
     use_required_attribute = False
-    dataset = forms.ChoiceField(widget=QuickSelect, error_messages={"required": "Choose a dataset."})
+    find = PlainField(
+        required=False,
+        max_length=120,
+        label="Find a dataset",
+        widget=forms.TextInput({"type": "search", "placeholder": "Words of its name", "autocomplete": "off"}),
+    )
+    dataset = forms.ChoiceField(widget=QuickSelect)
     trainer = forms.ChoiceField()
     model = forms.ChoiceField(required=False)
     pretrained = forms.ChoiceField(
@@ -88,7 +95,7 @@ class JobForm(forms.Form):
             options = [(one.pk, plain_text(one.name)) for one in choice.organizations]
             organization = forms.TypedChoiceField(choices=options, coerce=int)
             self.fields = {"organization": organization, **self.fields}
-        self._offer("dataset", [(one.pk, dataset_line(one)) for one in choice.datasets])
+        self._offer("dataset", datasets_listed(choice))
         self._offer("trainer", [(name, one.label) for name, one in choice.trainers.items()])
         if choice.models or not choice.trainable:
             self._offer("model", [(model, model) for model in choice.models])
@@ -99,8 +106,14 @@ class JobForm(forms.Form):
         else:
             kept = [(one.pk, plain_text(one.name)) for one in choice.pretrained]
             self._offer("pretrained", [("", "none"), *kept])
+        if not choice.needs_data or not choice.searched:
+            del self.fields["find"]
         if not choice.needs_data:
             del self.fields["dataset"]
+        else:
+            missing = choice.trainer.data_missing if choice.trainer else "Choose a dataset."
+            self.fields["dataset"].error_messages["required"] = missing
+        self.fields |= limits_fields(choice)
         if choice.trainer is None or own_patience(choice.trainer) or not choice.trainer.primary(choice.task):
             del self.fields["patience"]
         for name in ("project", "experiment"):
@@ -146,6 +159,12 @@ class JobForm(forms.Form):
     def backends_chosen(self) -> list[str]:
         """The backends that are ticked now; the database, which can't be left out, first."""
         return ["database", *(name for name in backends_offered() if self[BACKEND + name].value())]
+
+    def limits(self) -> Group:
+        """When it is run, and what it may take."""
+        fields = [self[name] for name in NAMES]
+        changed = sum(str(field.value() or "") not in ("", USUAL) for field in fields)
+        return Group("Priority and limits", fields, changed, any(field.errors for field in fields))
 
     def basic(self) -> list[BoundField]:
         return [self[PREFIX + setting.name] for setting in self.schema if not setting.advanced]
@@ -193,6 +212,8 @@ class JobForm(forms.Form):
                 field = "weights"
             if PREFIX + name in self.fields:
                 field, messages = PREFIX + name, [_sentence(text, name) for text in messages]
+            elif name in LIMITS:
+                messages = [_sentence(text, name).replace("..", ".") for text in messages]
             self.add_error(field if field in self.fields else None, messages)
 
     def _offer(self, name: str, options: list[tuple[Any, str]]) -> None:
@@ -235,10 +256,17 @@ def backends_initial(shown: bool, data: Mapping[str, str], source: Sequence[str]
     return {BACKEND + name: wanted is None or name in wanted for name in backends_offered()}
 
 
-def dataset_line(dataset: Dataset) -> str:
+def datasets_listed(choice: JobChoice) -> list[tuple[int, str]]:
+    """The datasets that are offered, each as one line; the chosen one is among them whatever was searched for."""
+    listed = {one.pk: dataset_line(one, one.image_count) for one in choice.datasets}  # type: ignore[attr-defined]
+    if choice.dataset and choice.dataset.pk not in listed:
+        listed = {choice.dataset.pk: dataset_line(choice.dataset, choice.dataset.report.get("images"))} | listed
+    return list(listed.items())
+
+
+def dataset_line(dataset: Dataset, images: object) -> str:
     """A dataset as one line of a list."""
-    images = dataset.report.get("images")
-    counted = f", {images:,} images" if isinstance(images, int) else ""
+    counted = f", {int(images):,} images" if isinstance(images, int | str) and str(images).isdigit() else ""
     return plain_text(f"{dataset.name}: {dataset.task_type}, {len(dataset.classes)} classes{counted}")
 
 

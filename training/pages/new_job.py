@@ -20,6 +20,7 @@ from training.pages.doors import job_or_404, person, signed_in
 from training.pages.job_choice import JobChoice
 from training.pages.job_command import command_line, curl_line, document_of
 from training.pages.job_form import JobForm, backends_initial, settings_initial
+from training.pages.job_limits import limits_copied, limits_of
 from training.pages.job_offers import offer_chosen, offers_of
 from training.people.roles import Action, allowed
 from training.projects.services import experiment_named
@@ -64,11 +65,14 @@ def _job_make(request: HttpRequest) -> HttpResponseBase:
 def _job_create(form: JobForm, source: TrainingJob | None) -> TrainingJob:
     """The job that the form asks for. Raises ValidationError, before a project is made for nothing."""
     choice, said = form.choice, form.cleaned_data
-    assert choice.trainer is not None and (choice.data is not None or not choice.needs_data)
+    assert choice.trainer is not None
+    choice.trainer.data_clean(choice.data)
     pretrained, continued = form.kept_weights(), _weights(choice.user, said["checkpoint"])
     if pretrained is None and continued is None:
         choice.trainer.model_clean(choice.task, form.model_name())
     choice.trainer.config_clean(form.config())
+    limits = limits_of(said)
+    services.limits_check(limits["time_limit_hours"], limits["memory_limit_gb"])
     new_projects = allowed(choice.user, Action.MANAGE_PROJECTS, choice.organization)
     names = said["project"], said["experiment"]
     return services.job_create(
@@ -84,6 +88,7 @@ def _job_create(form: JobForm, source: TrainingJob | None) -> TrainingJob:
         parent=source,
         idempotency_key=_idempotency_key(said),
         weights_from=continued,
+        **limits,
         watch=form.watch(),
     )
 
@@ -138,18 +143,22 @@ def _source(request: HttpRequest, number: str) -> TrainingJob | None:
 def _copied(job: TrainingJob) -> dict[str, str]:
     """A job as the form's values; its settings come apart from them."""
     dataset = {"dataset": str(job.dataset_id)} if job.dataset_id else {}
-    return dataset | {
-        "organization": str(job.experiment.project.organization_id),
-        "project": job.experiment.project.name,
-        "experiment": job.experiment.name,
-        "trainer": job.trainer,
-        "model": "" if job.weights_id else job.model_name,
-        "pretrained": str(job.weights_id or ""),
-        "name": f"{job.name[:193]} (copy)",
-        "stop_at_nan": "on" if job.stop_at_nan else "",
-        "patience": str(job.patience or ""),
-        "watched_metrics": job.watched_metrics,
-    }
+    return (
+        dataset
+        | limits_copied(job)
+        | {
+            "organization": str(job.experiment.project.organization_id),
+            "project": job.experiment.project.name,
+            "experiment": job.experiment.name,
+            "trainer": job.trainer,
+            "model": "" if job.weights_id else job.model_name,
+            "pretrained": str(job.weights_id or ""),
+            "name": f"{job.name[:193]} (copy)",
+            "stop_at_nan": "on" if job.stop_at_nan else "",
+            "patience": str(job.patience or ""),
+            "watched_metrics": job.watched_metrics,
+        }
+    )
 
 
 def _continued(job: TrainingJob, kind: str) -> dict[str, str]:
@@ -188,7 +197,8 @@ def rendered_from(request: HttpRequest, choice: JobChoice, data: dict[str, str])
     form = JobForm(choice, _suggested(choice) | _settings_of(choice) | data | key)
     if form.is_valid() and choice.trainer:
         try:
-            choice.trainer.model_clean(choice.task, form.model_name())
+            if form.kept_weights() is None and not data.get("checkpoint"):
+                choice.trainer.model_clean(choice.task, form.model_name())
             choice.trainer.config_clean(form.config())
         except ValidationError as error:
             form.problems_add(error)

@@ -2,8 +2,13 @@
 
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 
+from django.conf import settings
 from PIL import Image
+
+from training.datasets.services import dataset_import
+from training.models import Dataset
 
 BOX = "0 0.5 0.5 0.2 0.2\n"
 YAML = "path: .\ntrain: images/train\nval: images/val\nnames: [cat, dog]\n"
@@ -16,6 +21,13 @@ def folder_write(top: Path) -> Path:
         write(top, f"images/{name}.png", picture(20 + number))
         write(top, f"labels/{name}.txt", BOX)
     return top
+
+
+def small_dataset(cast: SimpleNamespace) -> Dataset:
+    """That folder as the cast's dataset `small`, imported once: what a job needs that trains on data."""
+    found = Dataset.objects.filter(organization=cast.organization, name="small").first()
+    top = Path(settings.IMPORT_ROOTS[0]) / "small"
+    return found or dataset_import(cast.organization, "small", folder_write(top), cast.owner)
 
 
 def write(top: Path, name: str, content: str | bytes) -> Path:

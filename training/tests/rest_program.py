@@ -7,6 +7,7 @@ from typing import Any
 from django.test import Client
 
 from training.people.keys import key_create
+from training.tests.datasets_folder import small_dataset
 
 JOBS = "/api/v1/training/jobs"
 
@@ -27,4 +28,6 @@ class Program:
 
 
 def wanted(cast: SimpleNamespace, **fields: Any) -> dict[str, Any]:
-    return {"experiment": cast.experiment.pk, "trainer": "ultralytics", "model_name": "yolo11n.yaml", **fields}
+    """The body of a job that can be made."""
+    what = {"trainer": "ultralytics", "model_name": "yolo11n.yaml", "dataset": small_dataset(cast).pk}
+    return {"experiment": cast.experiment.pk, **what, **fields}

@@ -90,7 +90,10 @@ def test_a_form_changed_after_going_back_makes_another_job(cast: SimpleNamespace
         ("model", "yolo99.yaml", "Select a valid choice."),
         ("weights", "/etc/passwd", "/etc/passwd is unknown"),
         ("trainer", "nobody", "Select a valid choice."),
-        ("dataset", "", "Choose a dataset."),
+        ("dataset", "", "Choose a dataset: Ultralytics YOLO trains on one."),
+        ("time_limit_hours", "0", "Must be above 0 and below a million."),
+        ("memory_limit_gb", "much", "Enter a number."),
+        ("priority", "urgent", "Select a valid choice."),
         ("project", "", "This field is required."),
         ("project", "x" * 300, "at most 120 characters"),
         ("name", "x" * 300, "at most 200 characters"),
@@ -328,3 +331,26 @@ def test_a_clone_of_an_imported_job_is_told_to_all(cast: SimpleNamespace, datase
     job = job_make(cast, JobState.COMPLETED, observability_backends=["database"])
     ImportedRun.objects.create(organization=cast.organization, source="mlflow", run="1", job=job)
     assert "--backends" not in shown_command(text_of(browser(cast.owner), f"{NEW}?from={job.pk}"))
+
+
+def test_of_many_datasets_the_newest_are_offered_and_the_others_found(
+    cast: SimpleNamespace, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.pages.job_choice.OFFERED", 3)
+    same = {"organization": cast.organization, "format": "yolo", "task_type": "detection", "report": {"images": 1200}}
+    for number in range(5):
+        Dataset.objects.create(name=f"bottles {number}", prefix=f"b{number}", classes=["a"], **same)
+    Dataset.objects.create(**same | {"organization": cast.theirs}, name="theirs bottles", prefix="t")
+    owner = browser(cast.owner)
+    page = owner.get(NEW).content.decode()
+    assert re.findall(r"<option[^>]*>(bottles \d)", page) == ["bottles 4", "bottles 3", "bottles 2"]
+    assert "The newest 3 of 6" in page and "bottles 4: detection, 1 classes, 1,200 images" in page
+    page = owner.get(NEW, {"find": "pet", "dataset": dataset.pk}).content.decode()
+    assert "1 with these words" in page and f'<option value="{dataset.pk}" selected>pets' in page
+    page = owner.get(NEW, {"find": "theirs", "dataset": dataset.pk}).content.decode()
+    assert "No dataset has these words" in page and page.count("<option value") and "theirs bottles" not in page
+    assert owner.post(NEW, filled(dataset, find="theirs")).status_code == 302
+
+
+def test_few_datasets_need_no_search(cast: SimpleNamespace, dataset: Dataset) -> None:
+    assert "Find a dataset" not in text_of(browser(cast.owner), NEW)

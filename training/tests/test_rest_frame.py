@@ -19,6 +19,7 @@ from training.models import Experiment, JobState, KeptAnswer, Project, TrainingJ
 from training.people import answers, rates
 from training.people.keys import Caller, key_create
 from training.tests.conftest import job_make
+from training.tests.datasets_folder import small_dataset
 from training.tests.rest_program import JOBS, Program, wanted
 
 pytestmark = pytest.mark.django_db
@@ -257,7 +258,7 @@ def test_every_tag_says_what_it_is_about() -> None:
 
 def test_the_examples_of_bodies_are_what_the_operations_take(program: Program, cast: SimpleNamespace) -> None:
     body = dict(operations())[f"post {JOBS}"]["requestBody"]["content"]["application/json"]["example"]
-    body |= {"experiment": cast.experiment.pk, "dataset": None, "parent": None, "pretrained": None}
+    body |= {"experiment": cast.experiment.pk, "dataset": small_dataset(cast).pk, "parent": None, "pretrained": None}
     body |= {"observability_backends": []}
     response = program.post(JOBS, body)
     assert response.status_code == 201, response.content

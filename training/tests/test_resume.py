@@ -17,6 +17,7 @@ from training.journal.reader import records_after
 from training.models import Checkpoint, ErrorType, JobAttempt, JobState, TrainingJob, Worker
 from training.storage.store import internal_store
 from training.tests.conftest import job_make
+from training.tests.datasets_folder import small_dataset
 from training.tests.test_attempts import lease_over
 
 pytestmark = pytest.mark.django_db
@@ -180,7 +181,12 @@ def completed(cast: Any, worker: Worker) -> tuple[TrainingJob, Checkpoint]:
 
 
 def continue_from(cast: Any, weights: Checkpoint, **changes: Any) -> TrainingJob:
-    wanted = {"user": cast.owner, "experiment": cast.experiment, "trainer": "ultralytics", "dataset": None}
+    wanted = {
+        "user": cast.owner,
+        "experiment": cast.experiment,
+        "trainer": "ultralytics",
+        "dataset": small_dataset(cast),
+    }
     wanted |= {"model_name": "yolo11n.yaml", "config": {"epochs": 3}, "task_type": "detection", **changes}
     return job_create(**wanted, weights_from=weights)
 
@@ -205,7 +211,7 @@ def test_weights_of_another_organization_do_not_exist(cast: Any, worker: Worker)
     _, best = completed(cast, worker)
     theirs = Project.objects.create(organization=cast.theirs, name="Theirs")
     with pytest.raises(ValidationError, match="no such checkpoint"):
-        continue_from(cast, best, experiment=Experiment.objects.create(project=theirs, name="e"))
+        continue_from(cast, best, dataset=None, experiment=Experiment.objects.create(project=theirs, name="e"))
 
 
 def test_the_page_offers_to_resume_and_does(client: Client, cast: Any, job: TrainingJob, attempt: JobAttempt) -> None:

@@ -22,7 +22,8 @@ from training.jobs.validation import job_validate
 from training.models import Checkpoint, JobAttempt, JobState, PretrainedWeights, TrainingJob
 from training.storage.store import internal_store
 from training.tests.conftest import job_make
-from training.tests.datasets_folder import folder_write
+from training.tests.datasets_folder import folder_write, small_dataset
+from training.tests.rest_program import wanted
 from training.weights import WeightsInUse, weights_add, weights_begin, weights_delete, weights_finish, weights_sweep
 
 pytestmark = pytest.mark.django_db
@@ -123,7 +124,7 @@ def test_words_that_make_no_sense_are_named(cast: SimpleNamespace, more: dict[st
 
 
 def make_job(cast: SimpleNamespace, **more: Any) -> TrainingJob:
-    said = {"trainer": "ultralytics", "model_name": "", "dataset": None, "config": {"device": "cpu"}}
+    said = {"trainer": "ultralytics", "model_name": "", "config": {"device": "cpu"}, "dataset": small_dataset(cast)}
     return job_create(user=cast.owner, experiment=cast.experiment, **(said | more))
 
 
@@ -160,7 +161,7 @@ def test_kept_weights_and_another_jobs_weights_at_once_are_refused(cast, weights
     with pytest.raises(ValidationError, match="not from both") as refused:
         make_job(cast, weights=weights, weights_from=best)
     assert list(refused.value.message_dict) == ["pretrained"]
-    body = {"experiment": cast.experiment.pk, "trainer": "ultralytics", "pretrained": weights.pk, "parent": parent.pk}
+    body = wanted(cast, pretrained=weights.pk, model_name="", parent=parent.pk)
     answer = post(client_of(cast.owner), "/api/v1/training/jobs", body)
     assert answer.status_code == 422 and "not from both" in answer.json()["errors"][0]["message"]
 
@@ -278,7 +279,7 @@ def test_the_commands_keep_and_use_weights(cast, tmp_path, capsys) -> None:
 
 
 def test_a_job_over_rest_begins_from_weights(cast: SimpleNamespace, weights: PretrainedWeights) -> None:
-    body = {"experiment": cast.experiment.pk, "trainer": "ultralytics", "pretrained": weights.pk}
+    body = wanted(cast, pretrained=weights.pk, model_name="")
     made = post(client_of(cast.owner), "/api/v1/training/jobs", body)
     assert made.status_code == 201, made.content
     assert made.json()["pretrained"] == {"id": weights.pk, "name": "mine"}

@@ -9,17 +9,18 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import QuerySet
 
 from training.jobs.described import weights_described
+from training.jobs.document import PRIORITIES
 from training.jobs.following import News, job_follow
 from training.jobs.lines import LineFilter
 from training.jobs.resume import WEIGHTS
-from training.jobs.services import job_create
+from training.jobs.services import job_create, limits_check, priority_checked
 from training.jobs.wakeups import flush
 from training.jobs.watch_options import WatchOptions
 from training.management.terminal import console, interrupted, json_line, line_text, on_terminal, user_named
 from training.management.waiting import Waiting, waiting
-from training.models import Dataset, JobState, Organization, PretrainedWeights, TrainingJob, User
+from training.models import Dataset, JobState, Organization, PretrainedWeights, Priority, TrainingJob, User
 from training.models.visibility import OrganizationQuerySet
-from training.people.roles import Action, require
+from training.people.roles import Action, allowed, require
 from training.projects.services import experiment_named
 from training.trainers import trainer_get
 from training.weights import weights_visible
@@ -38,7 +39,7 @@ class Command(BaseCommand):
         parser.add_argument("dataset", nargs="?", default="", help="its name, or SLUG/NAME; none if none is needed")
         parser.add_argument("--organization", default="", metavar="SLUG", help="whose it is, if the user is in several")
         parser.add_argument("--user", required=True, help="who asks: a user name")
-        parser.add_argument("--project", required=True, help="name of the project; made if it is new")
+        parser.add_argument("--project", required=True, help="name of the project; managers make new ones")
         parser.add_argument("--experiment", default="Default", help="name of the experiment (default: Default)")
         parser.add_argument("--trainer", default="ultralytics", help="folder under trainers/ (default: ultralytics)")
         parser.add_argument("--model", default="yolo11n.yaml", help="model to train (default: yolo11n.yaml)")
@@ -62,6 +63,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--watched-metrics", metavar="PATTERNS", help="whose values have to be numbers: train/*,val/*"
         )
+        parser.add_argument("--priority", choices=PRIORITIES, default="normal", help="`high` is for managers and above")
         parser.add_argument("--wait", action="store_true", help="wait for the end, with progress on a terminal")
         parser.add_argument("--follow", action="store_true", help="wait for the end, and print the log on the way")
         parser.add_argument("--json", action="store_true", help="print one line of JSON: at once, or at the end")
@@ -94,16 +96,20 @@ class Command(BaseCommand):
         config = dict(map(setting_read, options["set"]))
         trainer = trainer_get(options["trainer"])
         kept = _kept(user, organization, options["pretrained"])
-        if kept is None:  # before a project is made for nothing
+        named = {"parent": options["parent"], "weights": options["weights"]} if options["parent"] else {}
+        weights = weights_described(user, organization, named)
+        if kept is None and weights is None:  # before a project is made for nothing
             trainer.model_clean(dataset.task_type if dataset else trainer.tasks[0], options["model"])
         trainer.config_clean(config)
         if trainer.advanced_changed(config):
             require(user, Action.USE_ADVANCED_SETTINGS, organization)
-        named = {"parent": options["parent"], "weights": options["weights"]} if options["parent"] else {}
-        weights = weights_described(user, organization, named)
+        limits_check(options["time_limit_hours"], options["memory_limit_gb"])
+        priority = priority_checked(user, organization, Priority[options["priority"].upper()])
+        new_projects = allowed(user, Action.MANAGE_PROJECTS, organization)
+        names = options["project"], options["experiment"]
         return job_create(
             user=user,
-            experiment=experiment_named(organization, options["project"], options["experiment"], by=user),
+            experiment=experiment_named(organization, *names, by=user, new_projects=new_projects),
             trainer=trainer.name,
             model_name=options["model"],
             dataset=dataset,
@@ -115,6 +121,7 @@ class Command(BaseCommand):
             time_limit_hours=options["time_limit_hours"],
             memory_limit_gb=options["memory_limit_gb"],
             watch=WatchOptions.of(options),
+            priority=priority,
         )
 
     def _wait(self, job: TrainingJob, address: str, options: dict[str, Any]) -> None:
@@ -179,8 +186,11 @@ def _data(user: User, slug: str, name: str, trainer: str) -> tuple[Organization,
         names = ", ".join(f"{one.organization.slug}/{one.name}" for one in found)
         raise CommandError(f"{user} sees more than one dataset {name}: {names}. Say which, or use --organization.")
     names = ", ".join(f"{one.organization.slug}/{one.name}" for one in _visible(user, mine)[:50]) or "none"
-    what = f"sees no dataset {name}" if name else "has to say which dataset, or which organization"
-    raise CommandError(f"{user} {what}; there are: {names}.")
+    if name:
+        raise CommandError(f"{user} sees no dataset {name}; there are: {names}.")
+    if trainer_get(trainer).dataset:
+        raise CommandError(f"{trainer_get(trainer).data_missing} There are: {names}.")
+    raise CommandError(f"{user} has to say which organization: {', '.join(mine.values_list('slug', flat=True))}.")
 
 
 def _named(user: User, mine: QuerySet[Organization], name: str) -> list[Dataset]:
