@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 from django.db import InterfaceError, OperationalError, transaction
@@ -12,6 +13,7 @@ from django.db.models.functions import Now
 from training.datasets.scan import DatasetError
 from training.datasets.services import dataset_import, prefix_new
 from training.jobs.clock import now_plus
+from training.labeler.importing import LABELER, labeler_folder
 from training.models import Dataset, DatasetImport, ImportState, StoredRemoval
 
 logger = logging.getLogger(__name__)
@@ -80,16 +82,19 @@ def import_claim() -> DatasetImport | None:
 def import_run(claimed: DatasetImport, stopping: threading.Event) -> None:
     """Run a claimed import to its end; if the worker ends meanwhile, it waits again. Never raises."""
     telling = Telling(claimed, stopping)
+    fetched = claimed.source_kind == LABELER
     try:
-        dataset_import(
-            claimed.organization,
-            claimed.name,
-            Path(claimed.source),
-            claimed.created_by,
-            telling,
-            prefix=claimed.prefix,
-            made=telling.made,
-        )
+        with labeler_folder(claimed, telling) if fetched else nullcontext(Path(claimed.source)) as folder:
+            dataset_import(
+                claimed.organization,
+                claimed.name,
+                folder,
+                claimed.created_by,
+                telling,
+                anywhere=fetched,
+                prefix=claimed.prefix,
+                made=telling.made,
+            )
     except Stopped:
         _stopped(telling)
     except DatasetError as error:
