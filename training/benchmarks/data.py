@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import operator
 import os
 import random
 import shutil
@@ -77,11 +78,7 @@ def missed(figures: Mapping[str, float], options: Mapping[str, Any]) -> list[str
     """What is below its promise; a promise holds for the size that it names, so shorter runs only measure."""
     if options["files"] < 100_000 or options["boxes"] < 100_000:
         return []
-    fails = {
-        "<": lambda seen, most: seen >= most,
-        "<=": lambda seen, most: seen > most,
-        ">=": lambda seen, least: seen < least,
-    }
+    fails = {"<": operator.ge, "<=": operator.gt, ">=": operator.lt}
     return [
         f"{name.replace('_', ' ')} is {shown(figures[name])}, wanted {how} {bound}"
         for name, (how, bound) in WANTED.items()
@@ -128,13 +125,8 @@ def downloads_compare(folder: Path, files: int, pairs: int, console: Console) ->
     """Eight at a time against one at a time, and a download of what is labelled."""
     served = folder / "small"
     entries = small_snapshot(served / "files", files)
-    manifest = {
-        "version_hash": "0" * 64,
-        "format": "yolo",
-        "task_type": "detection",
-        "classes": ["a"],
-        "files": entries,
-    }
+    manifest: dict[str, Any] = {"version_hash": "0" * 64, "format": "yolo", "task_type": "detection", "classes": ["a"]}
+    manifest["files"] = entries
     (served / "manifest.json").write_text(json.dumps(manifest))
     port = free_port()
     one: list[float] = []

@@ -1,7 +1,7 @@
 """The platform and its store for a benchmark of downloads: a program that serves a folder, each answer after a delay.
 
-`python -m training.benchmarks.rig.data_server PORT FOLDER SECONDS`: `FOLDER/manifest.json` is the snapshot's manifest, its
-files lie in `FOLDER/files`. `GET /counts` tells how many files and bytes of them have been sent.
+`python -m training.benchmarks.rig.data_server PORT FOLDER SECONDS`: `FOLDER/manifest.json` is the snapshot's manifest,
+its files lie in `FOLDER/files`. `GET /counts` tells how many files and bytes of them have been sent.
 """
 
 import asyncio
