@@ -48,18 +48,17 @@ def run(options: Mapping[str, Any], console: Console) -> dict[str, Any]:
         console.print(f"a snapshot of {options['files']:,} files …", style="dim")
         taken = snapshot(folder, options)
         console.print("a second job on it …", style="dim")
-        second = second_job(folder, taken, options["pairs"])
-        console.print("downloads …", style="dim")
-        downloads = downloads_compare(folder, options["downloads"], options["pairs"], console)
-        console.print("COCO to YOLO …", style="dim")
-        coco = conversions_compare(folder, options["boxes"], options["pairs"], console)
-    figures = {
-        "snapshot_seconds": median(taken["seconds"]),
-        "snapshot_mb": taken["bytes"] / 1e6,
-        **second,
-        **downloads,
-        **coco,
-    }
+        figures = {"snapshot_seconds": median(taken["seconds"]), "snapshot_mb": taken["bytes"] / 1e6}
+        figures |= second_job(folder, taken, options["pairs"])
+        figures |= downloads_compare(folder, options["downloads"], options["pairs"], console)
+        figures |= conversions_compare(folder, options["boxes"], options["pairs"], console)
+        show(figures, console)  # before all those files are removed, which takes a while
+    counts = {"files": taken["files"], "boxes": options["boxes"], "missed": missed(figures, options)}
+    return {"databases": ["sqlite"], "pairs": options["pairs"], **figures, **counts}
+
+
+def show(figures: Mapping[str, float], console: Console) -> None:
+    """The table, and what the figures of the conversion mean."""
     made = table("Data", "what", "seen", "wanted")
     for name, value in figures.items():
         how, most = WANTED.get(name, ("", ""))
@@ -70,8 +69,6 @@ def run(options: Mapping[str, Any], console: Console) -> dict[str, Any]:
         "create one file an image, which is most of our time and can't be had faster by the standard library.",
         style="dim",
     )
-    counts = {"files": taken["files"], "boxes": options["boxes"], "missed": missed(figures, options)}
-    return {"databases": ["sqlite"], "pairs": options["pairs"], **figures, **counts}
 
 
 def missed(figures: Mapping[str, float], options: Mapping[str, Any]) -> list[str]:
