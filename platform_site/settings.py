@@ -288,6 +288,12 @@ IMPORT_MAX_GB = env.number("IMPORT_MAX_GB", 200)
 IMPORT_MAX_FILES = env.whole("IMPORT_MAX_FILES", 300_000, 1)
 IMPORT_ROOTS = [Path(root).expanduser().resolve() for root in env.words("IMPORT_ROOTS", [str(DATA_DIR / "import")])]
 
+# --- The labeler ------------------------------------------------------------------
+LABELER_API_URL = env.url("LABELER_API_URL")
+SERVICE_JWT_SECRET = env.text("SERVICE_JWT_SECRET")
+if LABELER_API_URL and len(SERVICE_JWT_SECRET) < 32:
+    raise ImproperlyConfigured("SERVICE_JWT_SECRET must be set to at least 32 random characters with LABELER_API_URL.")
+
 # --- Tracking tools: each backend's own variables are read by its adapter -----------------
 OBSERVABILITY_BACKENDS = env.words("OBSERVABILITY_BACKENDS", ["database"])
 OBSERVABILITY_BACKENDS += ["mlflow"] if env.flag("MLFLOW_ENABLED") else []

@@ -87,7 +87,8 @@ def checkpoints_expire(seconds: float = EXPIRE_SECONDS) -> int:
     for job in jobs.annotate(count=Count("pk")).filter(count__gt=F("keep")):
         if clock.monotonic() > deadline:
             break
-        if job["job__ended_at"] + timedelta(days=job["days"]) <= timezone.now():
+        ended = job["job__ended_at"]
+        if ended is not None and ended + timedelta(days=job["days"]) <= timezone.now():
             gone += _expire(job["job_id"], job["keep"])
     return gone
 

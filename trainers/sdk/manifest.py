@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from trainers.sdk.errors import DatasetError
 
 MANIFEST_NAME = ".manifest.json"
+LEADS_OUT = re.compile(r"\\|(?:^|/)\.{0,2}(?:/|$)")  # a backslash, or a part that is empty, `.` or `..`
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class Manifest:
 
 def _file(entry: dict[str, Any]) -> SnapshotFile:
     path = str(entry["path"])
-    if "\\" in path or any(part in ("", ".", "..") for part in path.split("/")):
+    if LEADS_OUT.search(path):
         raise ValueError(f"{path!r} leads out of the dataset's folder")
     return SnapshotFile(path, int(entry["size"]), entry.get("sha256"), entry.get("role") or "image", entry.get("split"))
 

@@ -157,7 +157,7 @@ def _part(request: HttpRequest, address: Address, upload: Upload, data: bytes) -
 def _damaged(request: HttpRequest, data: bytes) -> bool:
     """Whether the body is not what its header Content-Digest says (RFC 9530); without one that is not known."""
     told = re.search(r"sha-256=:([A-Za-z0-9+/=]+):", request.headers.get("Content-Digest", ""))
-    return bool(told) and told[1] != base64.b64encode(hashlib.sha256(data).digest()).decode()
+    return told is not None and told[1] != base64.b64encode(hashlib.sha256(data).digest()).decode()
 
 
 def _content_range(request: HttpRequest, length: int) -> tuple[int, int]:

@@ -132,14 +132,17 @@ def _files(dataset: Dataset, split_config: Mapping[str, Any] | None) -> tuple[li
     classes = None if dataset.split and not config else {one.path: one.classes for one in pictures_all(dataset)}
     parts, seed = split_choose(images, config, dataset.split, classes)
     by_label = {label_path(path): part for path, part in parts.items()}
-    files = [_entry(store, path, stored, parts.get(path) or by_label.get(path)) for path, stored in objects.items()]
-    return [file for file in files if file["split"] or file["role"] == "metadata"], seed
+    files = [_entry(path, stored, parts.get(path) or by_label.get(path)) for path, stored in objects.items()]
+    files = [file for file in files if file["split"] or file["role"] == "metadata"]
+    hashed = [file for file in files if file["role"] != "image"]
+    contents = store.get_each(objects[file["path"]].key for file in hashed)
+    for file, content in zip(hashed, contents, strict=True):  # read again each time: a change must not go unseen
+        file["sha256"] = hashlib.sha256(content).hexdigest()
+    return files, seed
 
 
-def _entry(store: Store, path: str, stored: StoredObject, part: str | None) -> dict[str, Any]:
-    role = file_role(path)
-    sha256 = None if role == "image" or not (part or role == "metadata") else _sha256(store, stored.key)
-    return {"path": path, "size": stored.size, "sha256": sha256, "role": role, "split": part}
+def _entry(path: str, stored: StoredObject, part: str | None) -> dict[str, Any]:
+    return {"path": path, "size": stored.size, "sha256": None, "role": file_role(path), "split": part}
 
 
 def _sha256(store: Store, key: str) -> str:

@@ -14,6 +14,7 @@ from training.datasets.services import dataset_import, prefix_new
 from training.imports.sources import FOLDER, source_folder
 from training.imports.uploads import upload_forget
 from training.jobs.clock import now_plus
+from training.labeler.importing import LABELER, labeler_folder
 from training.models import Dataset, DatasetImport, ImportState, StoredRemoval
 
 logger = logging.getLogger(__name__)
@@ -87,7 +88,7 @@ def import_run(claimed: DatasetImport, stopping: threading.Event) -> None:
     """Run a claimed import to its end; if the worker ends meanwhile, it waits again. Never raises."""
     telling = Telling(claimed, stopping)
     try:
-        with source_folder(claimed, telling) as folder:
+        with (labeler_folder if claimed.source_kind == LABELER else source_folder)(claimed, telling) as folder:
             dataset_import(
                 claimed.organization,
                 claimed.name,

@@ -21,12 +21,14 @@ class KeepingForm(forms.Form):
     keep_epochs = forms.IntegerField(
         min_value=0,
         max_value=MOST,
+        widget=forms.TextInput({"inputmode": "numeric"}),
         label="Periodic checkpoints that stay",
         help_text="Of each job the newest so many; a project may have a number of its own. Best and last always stay.",
     )
     keep_epochs_days = forms.IntegerField(
         min_value=0,
         max_value=MOST,
+        widget=forms.TextInput({"inputmode": "numeric"}),
         label="Days after a job's end",
         help_text="For so long all of them stay.",
     )

@@ -24,6 +24,7 @@ from training.datasets.services import DESCRIPTION_LENGTH, NAME_LENGTH, DatasetI
 from training.datasets.split import MAX_SEED
 from training.datasets.thumbnails import COLOURS, SIDES, thumbnail
 from training.imports.selectors import imports_on_their_way
+from training.labeler.client import labeler_configured
 from training.models import Dataset, Membership
 from training.pages.doors import person, signed_in
 from training.pages.fields import errors_put
@@ -101,6 +102,7 @@ def dataset_index(request: HttpRequest) -> HttpResponseBase:
         "query": f"{urlencode({'q': words})}&" if words else "",
         "sizes": dataset_sizes(user),
         "imports": imports_on_their_way(user, IMPORTS),
+        "labeler": labeler_configured(),
         "can_import": bool(organizations_where(user, Action.IMPORT_DATASET)),
     }
     return render(request, "training/dataset_list.html", context)

@@ -43,6 +43,7 @@ class ProjectEditForm(ProjectForm):
         required=False,
         min_value=0,
         max_value=MOST,
+        widget=forms.TextInput({"inputmode": "numeric"}),
         label="Periodic checkpoints that stay",
         help_text="Of each ended job the newest so many; empty: as the organization says. Best and last always stay.",
     )

@@ -1,11 +1,12 @@
 """A store in a local folder; whole objects by rename, addresses signed by the platform itself."""
 
+import errno
 import hashlib
 import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from stat import S_ISREG
 from tempfile import NamedTemporaryFile
@@ -93,6 +94,23 @@ class LocalStore(Store):
             while left > 0 and (chunk := file.read(int(min(left, CHUNK)))):
                 left -= len(chunk)
                 yield chunk
+
+    def get_each(self, keys: Iterable[str]) -> Iterator[bytes]:
+        """Where a folder leads is looked at once for each folder; the objects themselves are no links."""
+        folders: dict[str, str] = {}
+        for key in keys:
+            folder, _, name = key_validate(key).rpartition("/")
+            if folder not in folders:
+                folders[folder] = str(self.path(key).parent.resolve())
+            try:
+                file = os.open(f"{folders[folder]}/{name}", os.O_RDONLY | os.O_NOFOLLOW)
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                    raise
+                yield self.get(key)  # which says what is wrong, or follows a link that stays in the store
+                continue
+            with open(file, "rb", buffering=0) as opened:
+                yield opened.read()
 
     def put(self, key: str, source: Path | bytes, *, durable: bool = True) -> StoredObject:
         path = self.path(key)

@@ -2,7 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -147,6 +147,10 @@ class Store(ABC):
     def get(self, key: str) -> bytes:
         """The whole object: for small ones."""
         return b"".join(self.read(key))
+
+    def get_each(self, keys: Iterable[str]) -> Iterator[bytes]:
+        """The whole objects, one after another: for many small ones. Raises ObjectMissing at the first that is not."""
+        return map(self.get, keys)
 
     def delete_all(self, prefix: str) -> None:
         """Remove every object below `prefix`."""

@@ -98,9 +98,13 @@ class ObjectServer:
         self._daemon("ceph-mon", "-i", "a")
 
     def _disk(self, disk: str) -> None:
-        self._run(*self._ceph(), "osd", "new", disk)
+        self._wait("the monitor", lambda: self._monitor_takes("osd", "new", disk))
         self._run("ceph-osd", *self._of_ours(), "-i", "0", "--mkfs", "--osd-uuid", disk)
         self._wait("the disk", self._disk_is_up)
+
+    def _monitor_takes(self, *order: str) -> bool:
+        """A monitor that has just begun refuses orders, on a busy machine for long; an order may be given twice."""
+        return subprocess.run([*self._ceph(), *order], capture_output=True, timeout=START_SECONDS).returncode == 0
 
     def _disk_is_up(self) -> bool:
         """Start it, again where it ended: it gives up if it speaks before the monitor has told it of the cluster."""

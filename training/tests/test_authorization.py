@@ -264,6 +264,8 @@ TABLE = [
     Line("GET", "dataset-edit", ENGINEERS, PAGE_HID, mine=True),
     Line("POST", "dataset-edit", ADVANCED_SENT, PAGE_HID, data="unfilled"),
     Line("POST", "dataset-edit", NEW_JOB, PAGE_HID, data="unfilled", mine=True),
+    Line("GET", "labeler-datasets", PAGE_HID, PAGE_HID),  # 404: none is configured
+    Line("POST", "labeler-import", PAGE_HID, PAGE_HID),
     Line("GET", "import-new", ENGINEERS, ENGINEERS),
     Line("POST", "import-new", NEW_JOB, PAGE_HID, data="organization"),
     Line("GET", "import-list", LIST, LIST),

@@ -111,7 +111,7 @@ def test_the_page_shows_how_far_the_download_is(trainer: Any, client: Any, cast:
     JobAttempt.objects.update(download={"files": 500, "of": 1200, "bytes": 3_000_000, "of_bytes": 4_000_000})
     client.force_login(cast.owner)
     page = client.get(f"/jobs/{attempt.job_id}/").content.decode()
-    assert "75 %, 500 of 1,200 files" in page
+    assert "Data: 500 of 1,200 files" in page and "75 %" in page
     assert news_context(attempt.job_id, Parts.all())["status"].download is not None
     JobAttempt.objects.update(download={"files": 1200, "of": 1200, "bytes": 4_000_000, "of_bytes": 4_000_000})
     status = job_status(attempt.job_id)

@@ -58,10 +58,16 @@ def test_a_page_that_needs_a_store_says_that_it_is_away_and_others_go_on(
 
 
 def test_rest_answers_503_as_a_problem(away: None, cast: SimpleNamespace, program: Program) -> None:
-    file = {"name": "n.pt", "size": 5, "sha256": "0" * 64, "framework": "ultralytics", "task_type": "detection"}
-    answer = program.post(
-        "/api/v1/training/weights", {**file, "filename": "n.pt", "organization": cast.organization.pk}
-    )
+    file: dict[str, Any] = {
+        "name": "n.pt",
+        "size": 5,
+        "sha256": "0" * 64,
+        "framework": "ultralytics",
+        "task_type": "detection",
+    }
+    file |= {"filename": "n.pt", "organization": cast.organization.pk}
+    begun = program.post("/api/v1/training/weights", file).json()
+    answer = program.post(f"/api/v1/training/weights/{begun['weights']['id']}/finish")
     assert (answer.status_code, answer["Content-Type"]) == (503, "application/problem+json"), answer.content
 
 

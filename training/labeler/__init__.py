@@ -1,0 +1,1 @@
+"""The labeler: an external service whose datasets appear beside one's own."""
