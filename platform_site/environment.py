@@ -1,5 +1,6 @@
 """Typed reading of environment variables: a wrong value stops the start with a message that names it."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -65,6 +66,17 @@ class Environment:
             return [word.strip() for word in raw.split(",") if word.strip()]
 
         return self._read(name, parse, list(default), "words separated by commas")
+
+    def places(self, name: str) -> list[str]:
+        """Addresses of object stores, each perhaps after the slug of the organization that it is for."""
+
+        def parse(raw: str) -> list[str]:
+            found = [word.strip() for word in raw.split(",") if word.strip()]
+            if not all(re.fullmatch(r"([\w-]+=)?s3://[^/=\s]{3,63}(/[^=?#]*)?", place) for place in found):
+                raise ValueError
+            return found
+
+        return self._read(name, parse, [], "s3://bucket/prefix or slug=s3://bucket/prefix, separated by commas")
 
     def choice(self, name: str, default: str, choices: Sequence[str]) -> str:
         return self._read(name, lambda raw: {c: c for c in choices}[raw], default, " or ".join(choices))

@@ -45,6 +45,9 @@ def start(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str]:
         ("EMAIL_URL", "smtp://"),
         ("SIGN_UP_OPEN", "perhaps"),
         ("INVITATION_DAYS", "0"),
+        ("IMPORT_S3_PLACES", "s3://bucket/a,file:///etc"),
+        ("IMPORT_MAX_FILES", "0"),
+        ("UPLOAD_KEEP_HOURS", "0"),
         ("TRIES_PER_ACCOUNT", "none"),
     ],
 )

@@ -24,6 +24,7 @@ from training.datasets.scan import Progress, ScannedImage
 
 WIDTH, HEIGHT = 9, 8
 BITS_APART, GREY_APART = 3, 4.0
+RISE = 1  # a smaller step is noise, such as that of compressing
 FLAT = 2.0  # a picture whose grey values deviate less tells nothing by its signs
 NEIGHBOURS = 32  # compared in a crowded band
 THREADS = 4
@@ -55,7 +56,7 @@ def look_at(file: Path) -> Look:
             image.draft("L", (4 * WIDTH, 4 * HEIGHT))
             small = image.convert("L").resize((WIDTH, HEIGHT), Image.Resampling.BOX)
     values = np.asarray(small, dtype=np.int16)
-    rising = (values[:, 1:] > values[:, :-1]).ravel()
+    rising = (values[:, 1:] > values[:, :-1] + RISE).ravel()
     signs = int.from_bytes(np.packbits(rising).tobytes(), "big") if values.std() >= FLAT else None
     return Look(small.tobytes(), signs, file.stat().st_size)
 

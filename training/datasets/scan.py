@@ -26,6 +26,8 @@ SPLITS = ("train", "val", "test")
 
 # Called as progress(what, done, total): what is being done, and how far it is.
 Progress = Callable[[str, int, int], None]
+# The file itself, its content, or what gives its content when it is asked for.
+LabelSource = Path | bytes | Callable[[], bytes]
 
 
 class DatasetError(ValueError):
@@ -83,7 +85,7 @@ class ScannedImage:
     height: int
     split: str | None
     label_path: str | None = None
-    label_source: Path | bytes | None = None  # bytes where the labels were converted
+    label_source: LabelSource | None = None  # not a path where the labels were converted
     instances: tuple[int, ...] = ()
 
 
@@ -109,9 +111,14 @@ class Scan:
         labels = {image.label_path: image.label_source for image in self.images if image.label_path}
         for path, source in labels.items():
             if path and source is not None:
-                yield path, source
+                yield path, source() if callable(source) else source
         for image in self.images:
             yield image.path, image.source
+
+    def file_count(self) -> int:
+        """How many `files` gives."""
+        labels = {image.label_path for image in self.images if image.label_path and image.label_source is not None}
+        return len(self.metadata) + len(labels) + len(self.images)
 
     def report(self) -> dict[str, Any]:
         """What was found and what is wrong, ready for JSON and for people."""
@@ -150,8 +157,10 @@ class Scan:
         return {"smallest": list(sizes[0][1:]), "largest": list(sizes[-1][1:])} if sizes else {}
 
 
-def label_bytes(source: Path | bytes) -> bytes:
+def label_bytes(source: LabelSource) -> bytes:
     """The content of a label file, wherever it is."""
+    if callable(source):
+        return source()
     return source if isinstance(source, bytes) else source.read_bytes()
 
 

@@ -236,14 +236,14 @@ def _split_untrainable(scan: Scan, folder: str) -> str:
 def _copy(scan: Scan, prefix: str, progress: Progress | None) -> int:
     """Copy the files of the normal form; all are safely stored once this returns. How many bytes they are."""
     store, size = external_store(), 0
-    files = list(scan.files())
-    for done, (path, source) in enumerate(files, start=1):
+    count = scan.file_count()
+    for done, (path, source) in enumerate(scan.files(), start=1):
         try:
             size += store.put(f"{prefix}/{path}", source, durable=False).size
         except OSError as error:
             raise DatasetError(f"{path} could not be copied: {error.strerror or error}.", scan.report()) from error
         if progress:
-            progress("Copying", done, len(files))
+            progress("Copying", done, count)
     store.settle()
     return size
 

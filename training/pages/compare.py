@@ -60,6 +60,7 @@ def _context(request: HttpRequest, comparison: Comparison) -> dict[str, Any]:
     return {
         "comparison": comparison,
         "jobs": comparison.jobs,
+        "snapshots": _snapshots(comparison.jobs),
         "address": ",".join(str(job.pk) for job in comparison.jobs),
         "hide": hide,
         "settings": [row for row in comparison.settings if not (hide and row.equal)],
@@ -73,6 +74,12 @@ def _context(request: HttpRequest, comparison: Comparison) -> dict[str, Any]:
         "y": _one_of(request.GET.get("y"), list(columns), -1),
         "drawn": json.dumps({"jobs": [_drawn(job) for job in comparison.jobs], "columns": columns}),
     }
+
+
+def _snapshots(jobs: list[TrainingJob]) -> list[int]:
+    """The snapshots of two jobs, the older one's first, where they are not the same."""
+    found = [job.snapshot_id for job in sorted(jobs, key=lambda job: job.pk) if job.snapshot_id is not None]
+    return found if len(jobs) == len(set(found)) == 2 else []
 
 
 def _columns(comparison: Comparison) -> dict[str, list[float | str | None]]:

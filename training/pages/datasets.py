@@ -67,10 +67,24 @@ class DatasetForm(forms.Form):
         min_value=0,
         max_value=100,
         label="Percent for validation",
+        widget=forms.TextInput({"inputmode": "decimal", "autocomplete": "off"}),
         help_text="Empty: the dataset's own split, or 20 % where it has none.",
     )
-    test = forms.FloatField(required=False, min_value=0, max_value=100, label="Percent for testing")
-    seed = forms.IntegerField(required=False, min_value=0, max_value=MAX_SEED, help_text="Another one, another split.")
+    test = forms.FloatField(
+        required=False,
+        min_value=0,
+        max_value=100,
+        label="Percent for testing",
+        widget=forms.TextInput({"inputmode": "decimal", "autocomplete": "off"}),
+    )
+    seed = forms.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=MAX_SEED,
+        label="Seed of the split",
+        help_text="Another one draws another split.",
+        widget=forms.TextInput({"inputmode": "numeric", "autocomplete": "off"}),
+    )
     group = forms.CharField(
         required=False,
         max_length=20,
@@ -186,7 +200,10 @@ def dataset_change(request: HttpRequest, dataset_id: int) -> HttpResponseBase:
     if request.method == "POST" and form.is_valid():
         try:
             said = form.cleaned_data
-            dataset_edit(dataset, said["name"], said["description"], form.split(), by=person(request))
+            split = form.split()
+            if split and "stratify" in dataset.split_config:  # which the form does not ask for
+                split["stratify"] = dataset.split_config["stratify"]
+            dataset_edit(dataset, said["name"], said["description"], split, by=person(request))
             return redirect("dataset-page", dataset_id=dataset_id)
         except ValidationError as error:
             errors_put(form, error)
@@ -198,7 +215,7 @@ def dataset_change(request: HttpRequest, dataset_id: int) -> HttpResponseBase:
 def _initial(dataset: Dataset) -> dict[str, Any]:
     """What the form shows first."""
     config = dataset.split_config
-    shares = {part: round(100 * config[part], 4) for part in ("val", "test") if config.get(part)}
+    shares = {part: f"{100 * config[part]:.6g}" for part in ("val", "test") if config.get(part)}
     kept = {name: config.get(name) for name in ("seed", "group")} if config else {}
     return {"name": dataset.name, "description": dataset.description, **shares, **kept}
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,9 +12,9 @@ from types import SimpleNamespace
 import pytest
 import yaml
 from django.test import Client
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, Route, expect, sync_playwright
 
-from training.models import TrainingJob
+from training.models import Dataset, TrainingJob
 from training.tests.datasets_folder import folder_write
 from training.tests.test_browser_live import ROOT, Site, elsewhere
 
@@ -60,6 +61,33 @@ def chromium(site: Site, session: dict[str, str], worker: None) -> Iterator[Brow
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+def test_an_archive_goes_up_in_parts_although_the_connection_breaks(
+    chromium: Browser, site: Site, session: dict[str, str], tmp_path: Path
+) -> None:
+    folder = folder_write(tmp_path / "cups")
+    (folder / "notes.bin").write_bytes(os.urandom(17_000_000))
+    with zipfile.ZipFile(tmp_path / "예쁜 cups.zip", "w") as archive:
+        for path in sorted(folder.rglob("*")):
+            archive.write(path, path.relative_to(tmp_path))
+    window = chromium.new_context()
+    window.set_default_timeout(LONG)
+    window.add_cookies([{**session, "url": site.address}])  # type: ignore[list-item]
+    page, broken = window.new_page(), []
+
+    def breaks_once(route: Route) -> None:
+        broken.append(route.request.url)
+        route.abort() if len(broken) == 2 else route.continue_()
+
+    page.route("**/parts/*", breaks_once)
+    page.goto(f"{site.address}/datasets/import/")
+    page.locator("#upload-file").set_input_files(tmp_path / "예쁜 cups.zip")
+    page.get_by_role("button", name="Upload").click()
+    expect(page.locator("#import")).to_have_attribute("data-state", "completed", timeout=LONG)
+    expect(page.locator("h1")).to_have_text("예쁜 cups")
+    assert len(broken) == 4  # three parts, and one again
+    assert elsewhere(Dataset.objects.get).report["images"] == 4
 
 
 def test_from_a_folder_to_a_running_job(chromium: Browser, site: Site, session: dict[str, str]) -> None:

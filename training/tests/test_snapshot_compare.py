@@ -8,8 +8,10 @@ import pytest
 from training.datasets.difference import ClassChange, snapshot_difference
 from training.datasets.services import dataset_edit, dataset_import
 from training.datasets.snapshot import snapshot_manifest, snapshot_take
-from training.models import Dataset
+from training.jobs.validation import jobs_validate
+from training.models import Dataset, JobState
 from training.storage.store import external_store
+from training.tests.conftest import job_make
 from training.tests.datasets_folder import folder_write, picture, write
 from training.tests.rest_program import Program
 from training.tests.test_pages import browser, text_of
@@ -81,9 +83,41 @@ def test_a_split_of_ones_own_is_kept_with_the_dataset_and_its_seed_with_the_snap
     assert wrong.status_code == 422 and "Images are kept together by" in wrong.content.decode()
     owner.post(f"/datasets/{dataset.pk}/edit/", said | {"group": "folder"})
     dataset.refresh_from_db()
-    assert dataset.split_config == {"train": 0.75, "val": 0.25, "test": 0, "seed": 3, "group": "folder"}
+    assert dataset.split_config == {
+        "train": 0.75,
+        "val": 0.25,
+        "test": 0,
+        "seed": 3,
+        "group": "folder",
+        "stratify": True,
+    }
     parts = {file["path"]: file["split"] for file in snapshot_manifest(snapshot_take(dataset))["files"]}
     assert parts["images/train/a.png"] == parts["images/train/b.png"] != parts["images/val/c.png"]
     owner.post(f"/datasets/{dataset.pk}/edit/", {"name": "pets", "description": ""})
     dataset.refresh_from_db()
     assert dataset.split_config == {}
+
+
+def test_data_that_changed_stop_a_job_and_are_named(cast: SimpleNamespace, dataset: Dataset) -> None:
+    job = job_make(cast, dataset=dataset, snapshot=snapshot_take(dataset), trainer="example", model_name="halving")
+    store = external_store()
+    store.delete(f"{dataset.prefix}/images/val/d.png")
+    store.put(f"{dataset.prefix}/labels/train/a.txt", b"1 0.5 0.5 0.2 0.2\n")
+    store.put(f"{dataset.prefix}/images/train/b.png", picture(90, 90))
+    assert jobs_validate() == 1
+    job.refresh_from_db()
+    assert (job.state, job.error_type) == (JobState.FAILED, "DATASET_ERROR")
+    for name in ("images/val/d.png: the file is missing", "labels/train/a.txt: the file's content has changed"):
+        assert name in job.error_message
+    assert "images/train/b.png: the file has" in job.error_message
+
+
+def test_two_jobs_side_by_side_lead_to_what_differs_in_their_data(cast: SimpleNamespace, dataset: Dataset) -> None:
+    before = job_make(cast, dataset=dataset, snapshot=snapshot_take(dataset))
+    same = job_make(cast, dataset=dataset, snapshot=before.snapshot)
+    dataset_edit(dataset, "pets", "", {"train": 0.5, "val": 0.5, "seed": 11})
+    after = job_make(cast, dataset=dataset, snapshot=snapshot_take(dataset))
+    guest = browser(cast.teammate)
+    place = f"/snapshots/{before.snapshot_id}/to/{after.snapshot_id}/"
+    assert place in text_of(guest, f"/compare/?jobs={before.pk},{after.pk}")
+    assert "/snapshots/" not in text_of(guest, f"/compare/?jobs={before.pk},{same.pk}")

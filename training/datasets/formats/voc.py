@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 from training.datasets.formats.pixels.objects import Thing
 from training.datasets.formats.pixels.scanner import Annotated, PixelScanner, Points
+from training.datasets.formats.pixels.spool import Lines, Spool
 from training.datasets.formats.yolo.layout import SPLIT_NAMES
 from training.datasets.images import SUFFIXES
 from training.datasets.scan import DatasetError, Problems, Progress, Scan, plain
@@ -41,24 +42,26 @@ def scan(folder: Path, progress: Progress | None = None) -> Scan:
 
 
 def _annotations(folder: Path, parts: dict[str, str], problems: Problems) -> Iterator[tuple[Annotated, list[Box]]]:
+    spool = Spool()
     for file in sorted((folder / "Annotations").glob("*.xml")):
         name = f"Annotations/{file.name}"
         try:
             if not file.resolve().is_relative_to(folder) or file.stat().st_size > MAX_BYTES:
                 raise ValueError("it is larger than 1 MiB, or a link out of the folder")
-            yield _read(folder, file, parts)
+            yield _read(folder, file, parts, spool)
         except (ElementTree.ParseError, ValueError, OverflowError, OSError) as error:
             problems.add(name, f"it can't be read ({error})")
 
 
-def _read(folder: Path, file: Path, parts: dict[str, str]) -> tuple[Annotated, list[Box]]:
+def _read(folder: Path, file: Path, parts: dict[str, str], spool: Spool) -> tuple[Annotated, list[Box]]:
     text = file.read_bytes()
     if b"<!ENTITY" in text or b"<!DOCTYPE" in text:
         raise ValueError("it declares entities, which no annotation needs")
     root = ElementTree.fromstring(text)
     name = (root.findtext("filename") or "").strip().replace("\\", "/").rsplit("/", 1)[-1] or f"{file.stem}.jpg"
     width, height = (int(float(root.findtext(f"size/{side}") or 0)) for side in ("width", "height"))
-    image = Annotated(name, _image(folder, name, file.stem), width, height, parts.get(file.stem) if parts else None)
+    part = parts.get(file.stem) if parts else None
+    image = Annotated(name, _image(folder, name, file.stem), width, height, part, Lines(spool))
     if parts and file.stem not in parts:
         image.wrong = "no list in ImageSets/Main names it"
     return image, [_box(one) for one in root.iter("object")]

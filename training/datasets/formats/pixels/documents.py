@@ -5,18 +5,20 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import ijson
 
 from training.datasets.formats.pixels.masks import BadMask, mask_outlines, mask_read
 from training.datasets.formats.pixels.objects import BadObject, Thing
 from training.datasets.formats.pixels.scanner import Annotated, Points
+from training.datasets.formats.pixels.spool import Lines, Spool
 from training.datasets.formats.yolo.layout import SPLIT_NAMES
 from training.datasets.scan import DatasetError, Problems, plain
 
 SAMPLE = 256 * 1024  # bytes of the beginning and of the end that are looked at to recognise a file
 MAX_CLASSES = 10_000
+OBJECT_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,21 @@ class Words:
     classes: str
     class_id: str
     outline: str
+
+
+class Guarded:
+    """A file for ijson, which builds one object at a time: none may be so large that it fills the memory."""
+
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        self.file, self.name, self.open_bytes = file, name, 0
+
+    def read(self, size: int) -> bytes:
+        data = self.file.read(size)
+        end = data.rfind(b"}")  # at the latest here the last object has ended
+        self.open_bytes = self.open_bytes + len(data) if end < 0 else len(data) - end
+        if self.open_bytes > OBJECT_BYTES:
+            raise DatasetError(f"{self.name}: an object in it is larger than {OBJECT_BYTES >> 20} MiB.")
+        return data
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +63,7 @@ class Document:
         """The objects in the list `key`, one at a time. Raises DatasetError where the JSON is none."""
         try:
             with self.file.open("rb") as opened:
-                for item in ijson.items(opened, f"{key}.item", use_float=True):
+                for item in ijson.items(Guarded(opened, self.file.name), f"{key}.item", use_float=True):
                     if isinstance(item, dict):
                         yield item
         except (ijson.JSONError, UnicodeDecodeError) as error:
@@ -64,7 +81,7 @@ class Reader:
 
     def __init__(self, folder: Path, documents: list[Document], words: Words, task: str, problems: Problems) -> None:
         self.folder, self.documents, self.words, self.task, self.problems = folder, documents, words, task, problems
-        self.points = Points()
+        self.points, self.spool = Points(), Spool()
         self._numbers: dict[Any, int] = {}
         self.classes = self._classes()
 
@@ -113,7 +130,7 @@ class Reader:
                 continue
             split = SPLIT_NAMES.get(str(item.get("split", "")).lower(), document.split)
             size = [int(item[side]) if isinstance(item.get(side), int | float) else 0 for side in ("width", "height")]
-            images[key] = Annotated(name, self._find(document, name, split), size[0], size[1], split)
+            images[key] = Annotated(name, self._find(document, name, split), size[0], size[1], split, Lines(self.spool))
         return images
 
     def _find(self, document: Document, name: str, split: str | None) -> Path | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from training.datasets.formats.pixels.objects import BadObject, Thing, line_make
+from training.datasets.formats.pixels.spool import Lines
 from training.datasets.formats.yolo.description import yaml_text
 from training.datasets.images import BadImage, duplicates, image_size
 from training.datasets.scan import Problems, Progress, Scan, ScannedImage
@@ -20,7 +21,7 @@ class Annotated:
     width: int
     height: int
     split: str | None
-    lines: list[str] = field(default_factory=list)
+    lines: Lines
     numbers: list[int] = field(default_factory=list)
     wrong: str = ""
 
@@ -30,7 +31,7 @@ class Annotated:
             return
         try:
             if task != "classification":
-                self.lines.append(line_make(thing, task, self.width, self.height))
+                self.lines.add(line_make(thing, task, self.width, self.height))
             self.numbers.append(thing.number)
         except BadObject as error:
             self.wrong = str(error)
@@ -102,8 +103,7 @@ class PixelScanner:
         if self.task == "classification":
             return ScannedImage(*image, instances=tuple(one.numbers))
         label = "labels/" + path.removeprefix("images/").rsplit(".", 1)[0] + ".txt"
-        text = "".join(f"{line}\n" for line in one.lines).encode()
-        return ScannedImage(*image, label_path=label, label_source=text, instances=tuple(one.numbers))
+        return ScannedImage(*image, label_path=label, label_source=one.lines.content, instances=tuple(one.numbers))
 
     def _is_inside(self, file: Path) -> bool:
         return file.is_file() and file.resolve().is_relative_to(self.folder)
