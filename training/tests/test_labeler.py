@@ -166,10 +166,9 @@ def test_an_import_that_finds_it_away_says_so(bottles: LabelerService, cast: Sim
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        ({"../out.png": b"x"}, "not a file in its folder"),
-        ({"/etc/x": b"x"}, "not a file in its folder"),
-        ({"a\\b": b"x"}, "not a file in its folder"),
-        ({"zeros": bytes(40 << 20)}, "far more than it is"),
+        ({"../out.png": b"x"}, "leads out of the archive"),
+        ({"/etc/x": b"x"}, "an absolute name"),
+        ({"a\\b": b"x"}, "a backslash in a name"),
         ({"nothing.txt": b"x"}, ""),
     ],
 )
@@ -180,7 +179,7 @@ def test_an_archive_that_is_none_of_ours_is_refused(
     ask(cast)
     done = run_import()
     assert done.state == ImportState.FAILED and said in done.error
-    assert not list((tmp_path / "data" / "labeler").iterdir()) and not (tmp_path / "data" / "out.png").exists()
+    assert not list((settings.WORK_DIR / "imports").iterdir()) and not (tmp_path / "data" / "out.png").exists()
 
 
 def test_what_is_not_what_was_announced_is_refused(bottles: LabelerService, cast: SimpleNamespace) -> None:
