@@ -29,7 +29,8 @@ def address_clean(kind: str, address: str) -> str:
         return _receivers_clean(address)
     try:
         parts = urlsplit(address)
-        host, _ = parts.hostname or "", parts.port
+        host = parts.hostname or ""
+        parts.port  # noqa: B018  raises where it is none
     except ValueError as error:
         raise ValidationError({"address": "This is not an address."}) from error
     if kind == "webhook" and (parts.scheme not in ("https", "http") or not host):

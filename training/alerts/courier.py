@@ -32,8 +32,8 @@ def guard() -> None:
         check(self, rest[-1])
         return sendto(self, data, *rest)
 
-    socket.socket.connect = guarded_connect  # type: ignore[method-assign]
-    socket.socket.connect_ex = guarded_connect_ex  # type: ignore[method-assign]
+    socket.socket.connect = guarded_connect  # type: ignore[method-assign, assignment]
+    socket.socket.connect_ex = guarded_connect_ex  # type: ignore[method-assign, assignment]
     socket.socket.sendto = guarded_sendto  # type: ignore[method-assign, assignment]
 
 

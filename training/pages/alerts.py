@@ -172,10 +172,16 @@ def rule_edit(request: HttpRequest, project_id: int, rule_id: int) -> HttpRespon
     initial = {"name": rule.name, "enabled": rule.enabled, "targets": [one.pk for one in rule.targets.all()]}
     form = RuleForm(rule.project, said(request), initial | rule.condition, rule.kind)
     if form.is_valid():
-        given = {"condition": form.condition(), "targets": form.targets_chosen()}
-        given |= {name: form.cleaned_data[name] for name in ("name", "enabled")}
+        given = form.cleaned_data
         try:
-            services.rule_change(rule, person(request), **given)
+            services.rule_change(
+                rule,
+                person(request),
+                name=given["name"],
+                condition=form.condition(),
+                targets=form.targets_chosen(),
+                enabled=given["enabled"],
+            )
             return redirect("alerts", project_id=project_id)
         except ValidationError as error:
             errors_put(form, error)

@@ -153,7 +153,7 @@ def memory_grown(
 
 
 def static_weight(folder: Path) -> dict[str, float]:
-    """Compressed kB of all scripts and styles that our templates name, by kind; but for the API's own reader (Swagger)."""
+    """Compressed kB of the scripts and styles that our templates name, by kind; but for the API's reader (Swagger)."""
     named = {
         name
         for template in Path(settings.BASE_DIR, "templates").rglob("*.html")
