@@ -57,8 +57,8 @@ def watch_counted(watch: JobWatch, attempts: Attempts, blocks: Sequence[Columns]
         mask = effective_mask(block, limits)
         mask &= (block.attempt > watch.after_attempt) | (watch.after_attempt == 0)
         if mask.any():
-            numbers = [array[mask] for array in (block.seq, block.attempt, block.step, block.epoch)]
-            counted.append(Columns(block.names, *numbers, block.time[mask], block.values[mask]))
+            where = block.step[mask], block.epoch[mask], block.time[mask]
+            counted.append(Columns(block.names, block.seq[mask], block.attempt[mask], *where, block.values[mask]))
     return counted
 
 

@@ -152,8 +152,9 @@ def target_remove(request: HttpRequest, project_id: int, target_id: int) -> Http
 @signed_in
 def rule_new(request: HttpRequest, project_id: int) -> HttpResponseBase:
     project = _managed(request, project_id)
-    initial = {"states": [JobState.FAILED], "targets": [one.pk for one in project.alert_targets.all()], "enabled": True}
+    initial = {"states": [JobState.FAILED], "targets": [one.pk for one in project.alert_targets.all()]}
     form = RuleForm(project, said(request), initial)
+    del form.fields["enabled"]  # nobody makes a rule to leave it off
     if form.is_valid():
         try:
             made = (form.cleaned_data["name"], form.cleaned_data["kind"], form.condition(), form.targets_chosen())
