@@ -27,7 +27,8 @@ def guard() -> None:
         return connect_ex(self, check(self, address))
 
     def guarded_sendto(self: socket.socket, data: Any, *rest: Any) -> int:
-        return sendto(self, data, *rest[:-1], check(self, rest[-1]))
+        flags, address = (rest[0], rest[1]) if len(rest) > 1 else (0, rest[0])
+        return sendto(self, data, flags, check(self, address))
 
     socket.socket.connect = guarded_connect  # type: ignore[method-assign, assignment]
     socket.socket.connect_ex = guarded_connect_ex  # type: ignore[method-assign, assignment]
