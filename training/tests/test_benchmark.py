@@ -26,7 +26,7 @@ SHORT = {
     "ingest": ["--seconds", "0.2", "--pairs", "1"],
     "sdk": ["--reports", "20", "--pairs", "1", "--rounds", "2"],
     "web": ["--pairs", "1", "--requests", "8"],
-    "pages": ["--points", "20000", "--parts", "windows", "server"],
+    "pages": ["--points", "20000", "--parts", "windows", "--no-limits"],
 }
 
 
