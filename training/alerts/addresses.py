@@ -29,7 +29,8 @@ def address_clean(kind: str, address: str) -> str:
         return _receivers_clean(address)
     try:
         parts = urlsplit(address)
-        host, _ = parts.hostname or "", parts.port
+        host = parts.hostname or ""
+        parts.port  # noqa: B018  raises where it is none
     except ValueError as error:
         raise ValidationError({"address": "This is not an address."}) from error
     if kind == "webhook" and (parts.scheme not in ("https", "http") or not host):
@@ -53,8 +54,9 @@ def address_shown(kind: str, address: str) -> str:
         return f"{name[:2]}…@{host}{more}"[:120]
     parts = urlsplit(address)
     # in most of apprise's addresses the place of the host holds a token
-    host = parts.hostname if kind == "webhook" or "." in (parts.hostname or "") else ""
-    return f"{parts.scheme}://{host or ''}/…"[:120]
+    host = parts.hostname or ""
+    told = host if kind == "webhook" or "." in host else ""
+    return f"{parts.scheme}://{told}{'/' if told else ''}…"[:120]
 
 
 def apprise_address(kind: str, address: str) -> str:

@@ -21,29 +21,28 @@ def guard() -> None:
     connect, connect_ex, sendto = socket.socket.connect, socket.socket.connect_ex, socket.socket.sendto
 
     def guarded_connect(self: socket.socket, address: Any) -> None:
-        check(self, address)
-        connect(self, address)
+        connect(self, check(self, address))
 
     def guarded_connect_ex(self: socket.socket, address: Any) -> int:
-        check(self, address)
-        return connect_ex(self, address)
+        return connect_ex(self, check(self, address))
 
     def guarded_sendto(self: socket.socket, data: Any, *rest: Any) -> int:
-        check(self, rest[-1])
-        return sendto(self, data, *rest)
+        flags, address = (rest[0], rest[1]) if len(rest) > 1 else (0, rest[0])
+        return sendto(self, data, flags, check(self, address))
 
-    socket.socket.connect = guarded_connect  # type: ignore[method-assign]
-    socket.socket.connect_ex = guarded_connect_ex  # type: ignore[method-assign]
+    socket.socket.connect = guarded_connect  # type: ignore[method-assign, assignment]
+    socket.socket.connect_ex = guarded_connect_ex  # type: ignore[method-assign, assignment]
     socket.socket.sendto = guarded_sendto  # type: ignore[method-assign, assignment]
 
 
-def check(used: socket.socket, address: Any) -> None:
-    """Raise Refused unless the address is a public one. A name is resolved here, and what it stands for is judged."""
+def check(used: socket.socket, address: Any) -> Any:
+    """The address to use, with its name resolved once and for all. Raises Refused unless it is public."""
     if used.family not in (socket.AF_INET, socket.AF_INET6):
         raise Refused("only the internet may be reached")
-    for found in socket.getaddrinfo(address[0], address[1]):
-        if not is_public(str(found[4][0])):
-            raise Refused(f"{address[0]} is in a private network: alerts may not be sent there")
+    found = socket.getaddrinfo(address[0], address[1], used.family, used.type)
+    if not all(is_public(str(one[4][0])) for one in found):
+        raise Refused(f"{address[0]} is in a private network: alerts may not be sent there")
+    return found[0][4]
 
 
 def is_public(text: str) -> bool:

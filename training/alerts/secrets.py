@@ -31,8 +31,7 @@ def _keys() -> MultiFernet:
     return MultiFernet([Fernet(_key(secret)) for secret in secrets if secret])
 
 
-def _key(secret: str) -> bytes:
+def _key(secret: str | bytes) -> bytes:
     """32 bytes that nothing else that is derived from the same secret has."""
-    return base64.urlsafe_b64encode(
-        hashlib.blake2b(secret.encode(), digest_size=32, person=b"training.alerts").digest()
-    )
+    known = secret.encode() if isinstance(secret, str) else secret
+    return base64.urlsafe_b64encode(hashlib.blake2b(known, digest_size=32, person=b"training.alerts").digest())

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 
 from training.jobs.lines import LineFilter, Place
 from training.models import LogLevel, TrainingLog
@@ -31,9 +31,12 @@ class LineHits:
 def line_rows(job_id: int, wanted: LineFilter, start: int, count: int) -> LineRows:
     """`count` lines from number `start` on; the last ones where there are not so many. Finds the first by the index."""
     query = _ordered(job_id, wanted)
-    total = query.count()
+    total, upto = wanted.counted(job_id)
     start = max(0, min(start, total - count))
-    first = query.values_list("seq", "n")[start : start + 1].first() if total else None
+    # from the end that is nearer; the last is the last of those that were counted
+    far = start > total // 2
+    place = query.filter(seq__lte=upto).reverse()[total - 1 - start :] if far else query[start:]
+    first = place.values_list("seq", "n")[:1].first() if total else None
     lines = list(_from(query, Place(*first))[:count]) if first else []
     return LineRows(total, start, lines)
 
@@ -65,17 +68,16 @@ def line_above(job_id: int, place: Place) -> Place:
 def line_hits(job_id: int, wanted: LineFilter, origin: Place, forward: bool) -> LineHits:
     """The next line past `origin` that holds the text, or the one before; round the end, as a search goes on."""
     query = _ordered(job_id, wanted)
-    count = query.count()
-    if not count:
-        return LineHits(0)
     beyond, other = (query.filter(origin.after), query) if forward else (query.filter(origin.before), query)
     if not forward:
         beyond, other = beyond.reverse(), other.reverse()
     found = beyond.values_list("seq", "n").first() or other.values_list("seq", "n").first()
-    if found is None:  # deleted meanwhile
+    if found is None:
         return LineHits(0)
     place = Place(*found)
-    return LineHits(count, query.filter(place.before).count() + 1, place)
+    # both in one pass: each has to look into every line
+    counts = query.order_by().aggregate(all=Count("n"), before=Count("n", filter=place.before))
+    return LineHits(counts["all"], counts["before"] + 1, place)
 
 
 def line_whole(job_id: int, place: Place) -> TrainingLog | None:

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from django.db.models import Q, QuerySet
+from django.db.models import BooleanField, Q, QuerySet
+from django.db.models.expressions import RawSQL
 
+from training.jobs.line_counts import lines_count
 from training.models import LogLevel, TrainingLog
 
 WINDOW = 500
@@ -22,13 +24,22 @@ class LineFilter:
     def __bool__(self) -> bool:
         return bool(self.level > LogLevel.DEBUG or self.source or self.text)
 
+    def counted(self, job_id: int) -> tuple[int, int]:
+        """How many lines there are of it, up to which record."""
+        return lines_count(job_id, self.lines(job_id), (int(self.level), self.source, self.text))
+
     def lines(self, job_id: int) -> QuerySet[TrainingLog]:
         query = TrainingLog.objects.filter(job_id=job_id)
         if self.level > LogLevel.DEBUG:
-            query = query.filter(level__gte=self.level)
+            query = query.filter(at_least(self.level))
         if self.source:
             query = query.filter(source=self.source)
         return query.filter(message__icontains=self.text) if self.text else query
+
+
+def at_least(level: int) -> RawSQL:
+    """Lines of a level or a higher one. The number stands in the SQL: SQLite uses no partial index for a parameter."""
+    return RawSQL(f'"training_traininglog"."level" >= {int(level)}', [], BooleanField())
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +60,11 @@ class Place:
 
     @property
     def before(self) -> Q:
-        return Q(seq__lt=self.seq) | Q(seq=self.seq, n__lt=self.n)
+        return Q(seq__lte=self.seq) & (Q(seq__lt=self.seq) | Q(n__lt=self.n))  # the first part: one range of the index
 
     @property
     def after(self) -> Q:
-        return Q(seq__gt=self.seq) | Q(seq=self.seq, n__gt=self.n)
+        return Q(seq__gte=self.seq) & (Q(seq__gt=self.seq) | Q(n__gt=self.n))
 
     def __str__(self) -> str:
         return f"{self.seq}.{self.n}"
@@ -100,18 +111,12 @@ def lines_between(
 def first_error(job_id: int) -> Place | None:
     """A place some lines above the job's first error, so that what led to it is seen too."""
     lines = TrainingLog.objects.filter(job_id=job_id)
-    error = lines.filter(level=LogLevel.ERROR).order_by("seq", "n").values_list("seq", "n").first()
+    error = lines.filter(at_least(LogLevel.ERROR)).order_by("seq", "n").values_list("seq", "n").first()
     if error is None:
         return None
     above = lines.filter(Place(*error).before).order_by("-seq", "-n").values_list("seq", "n")
     start = above[BEFORE_ERROR : BEFORE_ERROR + 1]
     return Place(*start[0]) if start else Place(0, 0)
-
-
-def line_sources(job_id: int) -> list[str]:
-    """Who wrote to the log: trainer, stdout, …"""
-    lines = TrainingLog.objects.filter(job_id=job_id).order_by("source")
-    return list(lines.values_list("source", flat=True).distinct())
 
 
 def newest_between(job_id: int, after: int, upto: int, limit: int) -> tuple[list[TrainingLog], int]:

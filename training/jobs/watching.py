@@ -57,8 +57,8 @@ def watch_counted(watch: JobWatch, attempts: Attempts, blocks: Sequence[Columns]
         mask = effective_mask(block, limits)
         mask &= (block.attempt > watch.after_attempt) | (watch.after_attempt == 0)
         if mask.any():
-            arrays = (block.seq, block.attempt, block.step, block.epoch, block.time, block.values)
-            counted.append(Columns(block.names, *(array[mask] for array in arrays)))
+            where = block.step[mask], block.epoch[mask], block.time[mask]
+            counted.append(Columns(block.names, block.seq[mask], block.attempt[mask], *where, block.values[mask]))
     return counted
 
 

@@ -43,6 +43,7 @@ class Feed:
     subscribers: set[Subscriber] = field(default_factory=set)
     seq: int = -1  # not begun
     next_push: float = 0.0
+    cost: float = 0.0  # seconds that a push has taken lately
     next_fragments: float = 0.0
     next_look: float = 0.0
     pending: Parts = field(default_factory=Parts)

@@ -25,7 +25,9 @@ from training.models import Checkpoint, JobAttempt, TrainingJob
 
 logger = logging.getLogger(__name__)
 TICK = 1.0
-PACE = 0.15  # seconds between two pushes of one job
+PACE = 0.05  # seconds between two pushes of one job, or more if those of all jobs would take too much
+PUSHES = 0.5  # of one core for all pushes together
+SLOWEST = 0.15
 FRAGMENTS = 1.0  # seconds between two renderings of figures and progress, or more if they would take
 SHARE = 0.1  # of one core for all jobs together
 LOOK = 5.0  # seconds between two renderings of what changes without a record
@@ -154,7 +156,7 @@ class Watcher:
     def _look(self, feed: Feed, reached: int | None, contact: object) -> None:
         """Publish what is new past the feed's cursor, and the fragments that are due; `reached` None is unknown."""
         now = clock.monotonic()
-        feed.next_push = now + PACE
+        feed.next_push = now + min(SLOWEST, max(PACE, feed.cost * len(self._feeds) / PUSHES))
         if contact == GONE:  # said at every look, until nobody is left who has not heard it
             feed.publish(Bulletin(feed.job_id, feed.seq, feed.seq, gone=True))
             return
@@ -179,6 +181,8 @@ class Watcher:
         if parts:
             cost = clock.monotonic() - now
             feed.next_fragments = now + max(FRAGMENTS, cost * len(self._feeds) / SHARE)
+        elif records:
+            feed.cost += (clock.monotonic() - now - feed.cost) / 8  # of the last pushes
         if records or bulletin.html != feed.html:
             feed.seq, feed.html = bulletin.seq, bulletin.html
             feed.publish(bulletin)

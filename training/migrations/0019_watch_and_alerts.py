@@ -145,4 +145,12 @@ class Migration(migrations.Migration):
             model_name='alertmessage',
             index=models.Index(fields=['target', '-id'], name='alert_message_newest'),
         ),
+        migrations.AddIndex(
+            model_name='traininglog',
+            index=models.Index(condition=models.Q(('level__gte', 30)), fields=['job', 'seq', 'n'], name='log_warnings'),
+        ),
+        migrations.AddIndex(
+            model_name='traininglog',
+            index=models.Index(condition=models.Q(('level__gte', 40)), fields=['job', 'seq', 'n'], name='log_errors'),
+        ),
     ]

@@ -71,6 +71,13 @@ class TrainingLog(models.Model):
     message = models.TextField()
     metadata = models.TextField(help_text="A small JSON object, or empty.")
 
+    class Meta:
+        # so that the first error of a million lines, and a list of nothing but warnings, is a look into an index
+        indexes = [
+            models.Index(fields=["job", "seq", "n"], name="log_warnings", condition=models.Q(level__gte=30)),
+            models.Index(fields=["job", "seq", "n"], name="log_errors", condition=models.Q(level__gte=40)),
+        ]
+
 
 class FollowerCursor(models.Model):
     """How far a follower (summary, roll-up, alert rule …) has read a job's journal."""

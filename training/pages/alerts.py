@@ -152,8 +152,9 @@ def target_remove(request: HttpRequest, project_id: int, target_id: int) -> Http
 @signed_in
 def rule_new(request: HttpRequest, project_id: int) -> HttpResponseBase:
     project = _managed(request, project_id)
-    initial = {"states": [JobState.FAILED], "targets": [one.pk for one in project.alert_targets.all()], "enabled": True}
+    initial = {"states": [JobState.FAILED], "targets": [one.pk for one in project.alert_targets.all()]}
     form = RuleForm(project, said(request), initial)
+    del form.fields["enabled"]  # nobody makes a rule to leave it off
     if form.is_valid():
         try:
             made = (form.cleaned_data["name"], form.cleaned_data["kind"], form.condition(), form.targets_chosen())
@@ -172,10 +173,16 @@ def rule_edit(request: HttpRequest, project_id: int, rule_id: int) -> HttpRespon
     initial = {"name": rule.name, "enabled": rule.enabled, "targets": [one.pk for one in rule.targets.all()]}
     form = RuleForm(rule.project, said(request), initial | rule.condition, rule.kind)
     if form.is_valid():
-        given = {"condition": form.condition(), "targets": form.targets_chosen()}
-        given |= {name: form.cleaned_data[name] for name in ("name", "enabled")}
+        given = form.cleaned_data
         try:
-            services.rule_change(rule, person(request), **given)
+            services.rule_change(
+                rule,
+                person(request),
+                name=given["name"],
+                condition=form.condition(),
+                targets=form.targets_chosen(),
+                enabled=given["enabled"],
+            )
             return redirect("alerts", project_id=project_id)
         except ValidationError as error:
             errors_put(form, error)

@@ -7,6 +7,7 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_GET
 
+from training.jobs.line_counts import line_sources
 from training.jobs.line_rows import (
     LineRows,
     error_first,
@@ -17,7 +18,7 @@ from training.jobs.line_rows import (
     line_whole,
     without_text,
 )
-from training.jobs.lines import LineFilter, Place, first_error, line_sources, line_window
+from training.jobs.lines import LineFilter, Place, first_error, line_window
 from training.models import LogLevel, TrainingJob
 from training.pages.doors import job_or_404, signed_in
 

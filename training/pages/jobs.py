@@ -10,8 +10,9 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from training.jobs import services
+from training.jobs.line_counts import line_sources
 from training.jobs.lineage import job_differences, job_parent
-from training.jobs.lines import LineFilter, Place, line_sources, line_window
+from training.jobs.lines import LineFilter, Place, line_window
 from training.jobs.news import Parts, news_context
 from training.jobs.resume import weights_continuable, weights_of
 from training.jobs.states import ENDED

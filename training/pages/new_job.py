@@ -46,7 +46,8 @@ def job_new(request: HttpRequest) -> HttpResponseBase:
     initial |= settings_initial(choice, {} if preset else given, config)
     told = source.observability_backends if source and not hasattr(source, "imported") else None
     initial |= backends_initial("key" in given, given, told)
-    initial["stop_at_nan"] = "stop_at_nan" in given if "key" in given else bool(copied.get("stop_at_nan"))
+    ticked = "stop_at_nan" in given if "key" in given else bool(copied.get("stop_at_nan"))
+    initial |= {"stop_at_nan": "on" if ticked else ""}
     initial |= _chosen(choice) | _model_chosen(choice, initial.get("weights") or initial.get("model", ""))
     return form_page(request, JobForm(choice, initial=initial), source)
 

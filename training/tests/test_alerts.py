@@ -316,7 +316,7 @@ def test_a_secret_survives_a_change_of_keys_that_is_announced(settings: Any) -> 
     [
         ("email", "mina@example.com,b@example.com", "mi…@example.com and 1 more"),
         ("webhook", "https://user:secret@example.com/token?k=v", "https://example.com/…"),
-        ("apprise", "slack://TokenA/TokenB", "slack:///…"),
+        ("apprise", "slack://TokenA/TokenB", "slack://…"),
         ("apprise", "mailto://me:secret@example.com", "mailto://example.com/…"),
     ],
 )

@@ -26,8 +26,8 @@ SHORT = {
     "ingest": ["--seconds", "0.2", "--pairs", "1"],
     "sdk": ["--reports", "20", "--pairs", "1", "--rounds", "2"],
     "web": ["--pairs", "1", "--requests", "8"],
-    "charts": ["--points", "20000"],
     "data": ["--files", "200", "--downloads", "30", "--boxes", "70", "--pairs", "1"],
+    "pages": ["--points", "20000", "--parts", "windows", "--no-limits"],
 }
 
 

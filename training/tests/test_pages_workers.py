@@ -93,4 +93,4 @@ def test_the_board_tells_the_load_of_each_slot_and_names_no_job_of_others(cast: 
 def test_what_a_machine_said_long_ago_is_not_its_load(cast: SimpleNamespace, busy: Worker) -> None:
     job = busy.slots.get().attempt.job  # type: ignore[union-attr]
     tell(job, metrics(time=time.time() - 500, **{"system/cpu.utilization": 37.0}))
-    assert "slot-load" not in text_of(browser(cast.owner), reverse("worker-list"))
+    assert "<meter" not in text_of(browser(cast.owner), reverse("worker-list"))

@@ -59,6 +59,7 @@ def test_no_list_has_a_filter_that_reaches_through_relations(
     program: Program, cast: SimpleNamespace, address: str, name: str
 ) -> None:
     address = address.replace("<int:organization_id>", str(cast.organization.pk))
+    address = address.replace("<int:project_id>", str(cast.experiment.project_id))
     assert refused(program.get(address, **{name: "a"}), 400)["errors"][0]["field"] == name
 
 
