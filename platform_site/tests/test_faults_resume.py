@@ -20,7 +20,7 @@ from training.benchmarks.rig.database import Database
 
 __all__ = ["make"]
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
-EPOCHS = 16
+EPOCHS = 8
 DETECTOR = f"""
 import django; django.setup()
 import tempfile
@@ -30,13 +30,13 @@ from training.datasets import demo
 from training.datasets.services import dataset_import
 from training.jobs.services import job_create
 from training.models import *
-demo.SCENES = {{"train": 32, "val": 4}}
+demo.SCENES = {{"train": 16, "val": 4}}
 user, _ = user_prepare()
 organization = Organization.objects.get()
 with tempfile.TemporaryDirectory() as folder:
     dataset = dataset_import(organization, "Digits", demo.demo_dataset_write(Path(folder)), user, anywhere=True)
 experiment = Experiment.objects.create(project=Project.objects.create(organization=organization, name="p"), name="e")
-config = {{"epochs": {EPOCHS}, "batch_size": 8, "imgsz": 96, "device": "cpu"}}
+config = {{"epochs": {EPOCHS}, "batch_size": 8, "imgsz": 64, "device": "cpu"}}
 told = {{"trainer": "ultralytics", "model_name": "yolo11n.yaml", "dataset": dataset, "config": config}}
 job_create(user=user, experiment=experiment, name="digits", **told)
 """
