@@ -69,7 +69,7 @@ def until(parts: Parts, query: str, seconds: float = 150) -> None:
 
 
 def test_a_detector_whose_worker_is_killed_goes_on_from_its_checkpoint(make: Make) -> None:
-    parts = make(TRAINERS_DIR=str(ROOT / "trainers"))
+    parts = make(TRAINERS_DIR=str(ROOT / "trainers"), CHECKPOINT_SECONDS="0")
     parts.run("-c", DETECTOR, seconds=120)
     until(parts, "SELECT count(*) > 0 FROM training_checkpoint WHERE kind = 'last' AND epoch >= 2")
     parts.kill("training")
