@@ -80,7 +80,7 @@ def _trainer_write(trainers: Path, seconds: float, rate: int) -> None:
     for folder in (trainers, trainers / "chatty"):
         (folder / "__init__.py").touch()
     (trainers / "chatty" / "train.py").write_text(TRAINER.format(seconds=seconds, rate=rate))
-    manifest = f'label = "Chatty"\nmodule = "{trainers.name}.chatty.train"\ntasks = ["anything"]\n'
+    manifest = f'label = "Chatty"\nmodule = "{trainers.name}.chatty.train"\ntasks = ["anything"]\ndataset = false\n'
     (trainers / "chatty" / "trainer.toml").write_text(manifest)
 
 
