@@ -1,22 +1,18 @@
 """ClearML: a task per job in the project `<organization>/<project>`, through the SDK's APIClient (never Task.init)."""
 
-import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from observability.adapters._clearml_events import is_permanent, line_event, points_by_name, refuses_batch, scalars
 from observability.base import Adapter, AdapterError, Ending, JobFacts, LogLine, Losses, Report, State, Variable
 from observability.failures import Failures
-from observability.names import FOLDER, group_joined, group_split
-from observability.steps import step_of
+from observability.names import FOLDER, group_split
 from observability.texts import text_cut, text_of
 
-LARGEST = 3.4028234663852886e38  # Elasticsearch's `float` refuses what is larger, and NaN and ±Inf
 LONGEST_MESSAGE = 1000
-LEVELS = {"debug", "info", "warning", "error", "critical"}
-PERMANENT = {400, 401, 403, 404}
 
 
 class ClearMl(Adapter):
@@ -46,7 +42,7 @@ class ClearMl(Adapter):
     takes_lines = True
 
     def initialize(self, config: Mapping[str, str]) -> None:
-        self._failures = Failures(self.variables, config, _is_permanent, _refuses_batch)
+        self._failures = Failures(self.variables, config, is_permanent, refuses_batch)
         os.environ.update({one.name: config[one.name] for one in self.variables if config.get(one.name)})
         with self._failures.translated("opening ClearML"):
             from clearml.backend_api.session.client import APIClient
@@ -98,13 +94,13 @@ class ClearMl(Adapter):
     def log_metrics(self, experiment_id: str, reports: Sequence[Report], state: State) -> None:
         with self._failures.translated("sending metrics to ClearML", batch=True):
             self._reopen(experiment_id, state)
-            self._send([event for report in reports for event in _scalars(experiment_id, report)])
+            self._send([event for report in reports for event in scalars(experiment_id, report)])
 
     def log_lines(self, experiment_id: str, lines: Sequence[LogLine], state: State) -> None:
         with self._failures.translated("sending log lines to ClearML", batch=True):
             self._reopen(experiment_id, state)
             there = self._client.events.get_task_log(task=experiment_id, batch_size=1).total - state.get("lines", 0)
-            self._send([_line(experiment_id, line) for line in lines[max(0, there) :]])
+            self._send([line_event(experiment_id, line) for line in lines[max(0, there) :]])
             state["lines"] = state.get("lines", 0) + len(lines)
 
     def _reopen(self, experiment_id: str, state: State) -> None:
@@ -132,11 +128,7 @@ class ClearMl(Adapter):
         with self._failures.translated("reading metrics from ClearML"):
             metrics = {group_split(name)[0] for name in names}
             events = [event for metric in metrics for event in self._events(experiment_id, metric)]
-        points: dict[str, list[tuple[int, float, float]]] = {name: [] for name in names}
-        for event in sorted(events, key=lambda event: (event["timestamp"], event["iter"])):
-            point = (event["iter"], event["timestamp"] / 1000, event["value"])
-            points.get(group_joined(event["metric"], event["variant"]), []).append(point)
-        return points
+        return points_by_name(events, names)
 
     def _events(self, task: str, metric: str) -> Iterator[Mapping[str, Any]]:
         page = self._client.events.get_scalar_metric_data(task=task, metric=metric)
@@ -156,28 +148,3 @@ class ClearMl(Adapter):
 
     def get_experiment_url(self, experiment_id: str) -> str:
         return f"{self._web}/projects/*/experiments/{experiment_id}" if self._web else ""
-
-
-def _scalars(task: str, report: Report) -> Iterator[Mapping[str, Any]]:
-    facts = {"type": "training_stats_scalar", "task": task, "iter": step_of(report)}
-    facts["timestamp"] = round(report.time * 1000)
-    for name, value in zip(report.names, report.values, strict=True):
-        if math.isfinite(value) and abs(value) <= LARGEST:
-            metric, variant = group_split(name)
-            yield {**facts, "metric": metric, "variant": variant, "value": value}
-
-
-def _line(task: str, line: LogLine) -> Mapping[str, Any]:
-    level = line.level.lower() if line.level.lower() in LEVELS else "notset"
-    facts = {"type": "log", "task": task, "timestamp": round(line.time * 1000), "worker": line.source}
-    return {**facts, "level": level, "msg": line.message}
-
-
-def _is_permanent(error: Exception) -> bool:
-    refused = type(error).__name__ == "LoginError" and "error 401" in str(error)
-    missing = isinstance(error, ImportError) or type(error).__name__ == "MissingConfigError"
-    return refused or missing or getattr(error, "code", 0) in PERMANENT
-
-
-def _refuses_batch(error: Exception) -> bool:
-    return getattr(error, "code", 0) in (400, 413)

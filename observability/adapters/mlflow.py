@@ -1,26 +1,26 @@
 """MLflow: a run per job in the experiment `<organization>/<project>`, over its REST API."""
 
 import os
-import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlsplit
 
+from observability.adapters._mlflow_words import (
+    LONGEST_PARAMETER,
+    LONGEST_TAG,
+    NAMES,
+    is_permanent,
+    job_tags,
+    refuses_batch,
+)
 from observability.base import Adapter, AdapterError, Ending, JobFacts, Losses, Report, State, Variable
 from observability.failures import Failures
-from observability.names import FOLDER, NameMapping
+from observability.names import FOLDER
 from observability.steps import step_of
 from observability.texts import text_cut, text_of
 
-# mlflow/utils/validation.py: letters, digits, _-./ and space (and a colon, our escape), 250 characters, and nothing
-# that a path would be normalised to something else for.
-NAMES = NameMapping(re.compile(r"[^/\w.\- ]|(?<![^/])\.{1,2}(?![^/])|^\.(?=\.)|^/|/\Z|/(?=/)"), ":", limit=250)
-LONGEST_PARAMETER = 6000
-LONGEST_TAG = 8000
 STATUSES = {"completed": "FINISHED", "failed": "FAILED", "cancelled": "KILLED"}
-PERMANENT = {400, 401, 403, 404}
 # Retries are not an adapter's work, and MLflow's own take minutes; and nothing is told to its makers.
 QUICK = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
@@ -51,7 +51,7 @@ class Mlflow(Adapter):
     batch_points = 1000
 
     def initialize(self, config: Mapping[str, str]) -> None:
-        self._failures = Failures(self.variables, config, _is_permanent, _refuses_batch)
+        self._failures = Failures(self.variables, config, is_permanent, refuses_batch)
         os.environ.update(QUICK)
         os.environ.update({one.name: config[one.name] for one in self.variables if config.get(one.name)})
         with self._failures.translated("opening MLflow"):
@@ -75,7 +75,7 @@ class Mlflow(Adapter):
     def create_experiment(self, job: JobFacts, state: State) -> str:
         with self._failures.translated("opening MLflow's run"):
             experiment = self._experiment(f"{FOLDER.encode(job.organization)}/{FOLDER.encode(job.project)}")
-            tags = _tags(job)
+            tags = job_tags(job)
             query = " and ".join(f"tags.`{key}` = '{tags[key]}'" for key in ("platform.job_id", "platform.created"))
             for run in self._client.search_runs([experiment], query, max_results=1):
                 return str(run.info.run_id)
@@ -143,24 +143,3 @@ class Mlflow(Adapter):
             experiment = self._client.get_run(experiment_id).info.experiment_id
         site = urlsplit(self._uri)._replace(netloc=urlsplit(self._uri).netloc.rpartition("@")[2]).geturl()
         return f"{site}/#/experiments/{experiment}/runs/{experiment_id}"
-
-
-def _tags(job: JobFacts) -> dict[str, str]:
-    facts = {f"platform.{key}": text_cut(text_of(value), LONGEST_TAG) for key, value in asdict(job).items() if value}
-    return facts | {"mlflow.user": job.created_by, "mlflow.source.name": job.url}
-
-
-def _is_permanent(error: Exception) -> bool:
-    if (
-        getattr(error, "error_code", "") == "RESOURCE_ALREADY_EXISTS"
-    ):  # another delivery was faster: next time it is found
-        return False
-    return isinstance(error, (ImportError, KeyError)) or _status(error) in PERMANENT
-
-
-def _refuses_batch(error: Exception) -> bool:
-    return _status(error) == 400 or "failed with error code 413" in str(error)  # MLflow has no word of its own for 413
-
-
-def _status(error: Exception) -> int:
-    return int(getattr(error, "get_http_status_code", lambda: 0)())

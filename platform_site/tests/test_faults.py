@@ -78,7 +78,7 @@ class Parts(Platform):
         manifest = 'label = "Steady"\nmodule = "spare_trainers.steady.train"\ntasks = ["anything"]\ndataset = false\n'
         (trainers / "steady" / "trainer.toml").write_text(manifest)
         self.database = OwnDatabase()
-        super().__init__(folder, TRAINERS_DIR=str(trainers), **{**self.database.variables, **variables})
+        super().__init__(folder, **{"TRAINERS_DIR": str(trainers), **self.database.variables, **variables})
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self.run("manage.py", "migrate", "--verbosity", "0")
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
@@ -96,7 +96,9 @@ class Parts(Platform):
         }
 
     def begin(self, name: str) -> None:
-        command = [sys.executable, *self.commands()[name]]
+        """Start one of the processes; `spare` is a second training worker, as if on another machine."""
+        spare = ["-m", "celery", "-A", "platform_site", "--quiet", *worker_options("spare", "gpu,cpu", 1)]
+        command = [sys.executable, *{**self.commands(), "spare": spare}[name]]
         with self.log.open("ab") as log:
             self.running[name] = subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=log, stderr=log)
 

@@ -1,4 +1,4 @@
-"""The soak counts right: it would notice a point that is lost, doubled or not shown, and a short one is clean."""
+"""The soak counts right and would notice what is lost, doubled or not shown; short ones of it and of the flood."""
 
 import json
 from pathlib import Path
@@ -50,4 +50,16 @@ def test_a_short_soak_is_clean_and_leaves_nothing_behind(tmp_path: Path) -> None
     assert process.returncode == 0, out[-3000:] + err
     figures = json.loads(out.splitlines()[-1])
     assert figures["reported"] == figures["stored"] == figures["shown"] > 0 and sum(figures["kills"].values()) > 0
+    assert left_behind(tmp_path) == []
+
+
+@pytest.mark.end_to_end
+@pytest.mark.timeout(300)
+def test_a_short_flood_tells_what_it_cost_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    process = start(tmp_path, "flood", "--pairs", "1", "--seconds", "1")
+    out, err = process.communicate(timeout=280)
+    assert process.returncode == 0, out[-3000:] + err
+    figures = json.loads(out.splitlines()[-1])
+    assert figures["lines_stored"] == figures["lines_said"] or figures["marks_of_cuts"]  # what was cut is marked
+    assert figures["p99_ratio"] > 0 and figures["memory_mb"]["training"]["most"] < 1000
     assert left_behind(tmp_path) == []

@@ -6,6 +6,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import psutil
 from django.conf import settings
 
 from platform_site.processes import environment, python
@@ -19,8 +20,8 @@ class House:
     def __init__(self, folder: Path, database: str, slots: int) -> None:
         self.trainers = folder / "soak_trainers"
         self._folder, self._slots = folder, slots
-        self._port, self._redis = free_port(), free_port()
-        self.url = f"http://127.0.0.1:{self._port}"
+        self.port, self._redis = free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._variables = environment(
             DATA_DIR=str(folder / "data"),
@@ -46,7 +47,7 @@ class House:
         redis = ["redis-server", "--bind", "127.0.0.1", "--port", str(self._redis), "--save", "", "--appendonly", "no"]
         return {
             "redis": [*redis, "--dir", str(self._folder)],
-            "web": python("manage.py", "serve", "--port", str(self._port)),
+            "web": python("manage.py", "serve", "--port", str(self.port)),
             "training": [*worker, "--hostname", "soak@%h", "--queues", "gpu,cpu", "--concurrency", str(self._slots)],
             "delivery": [*worker, "--hostname", "rest@%h", "--queues", "maintenance,delivery", "--concurrency", "2"],
             "beat": [*celery, "beat", "--loglevel", "WARNING", "--pidfile="],
@@ -67,6 +68,10 @@ class House:
     def kill(self, name: str) -> None:
         self._running[name].kill()
         self._running[name].wait(20)
+
+    def memory(self, name: str) -> float:
+        """Resident MB of one of them, without what it has started."""
+        return float(psutil.Process(self._running[name].pid).memory_info().rss / 1e6)
 
     def ask(self, *words: str) -> str:
         """What the witness, a program of its own, answers."""

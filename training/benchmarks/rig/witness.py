@@ -1,4 +1,4 @@
-"""A program that makes the soak's jobs, and tells what the database holds and what the web server shows of them."""
+"""A program that makes the jobs of soak and flood, and tells what database and web server have of them."""
 
 import json
 import os
@@ -21,6 +21,36 @@ def make(jobs: int) -> str:
         told: dict[str, Any] = {"trainer": "steady", "model_name": "m", "dataset": None, "config": {}}
         job_create(user=user, experiment=experiment, name=f"Soak {number}", **told)
     return str(cast["cookie"])
+
+
+def cast(jobs: int) -> str:
+    from training.benchmarks.rig.cast import cast_make
+
+    return json.dumps(cast_make(jobs)["clients"])
+
+
+def flood() -> str:
+    """One more job of the trainer that prints."""
+    from training.jobs.services import job_create
+    from training.models import Experiment, User
+
+    told: dict[str, Any] = {"trainer": "chatty", "model_name": "m", "dataset": None, "config": {}}
+    return str(job_create(user=User.objects.get(), experiment=Experiment.objects.get(), name="Flood", **told).pk)
+
+
+def newest() -> str:
+    from training.models import TrainingJob
+
+    return str(TrainingJob.objects.latest("pk").state)
+
+
+def lines() -> str:
+    from training.models import TrainingLog
+
+    stored = TrainingLog.objects.filter(message__startswith="flood ").count()
+    return json.dumps(
+        {"stored": stored, "marks": TrainingLog.objects.filter(message__contains="lines were cut").count()}
+    )
 
 
 def cookie() -> str:
@@ -87,4 +117,5 @@ if __name__ == "__main__":
     django.setup()
     what, *words = sys.argv[1:]
     asked: dict[str, Any] = {"make": lambda: make(int(words[0])), "cookie": cookie, "calm": calm}
+    asked |= {"cast": lambda: cast(int(words[0])), "flood": flood, "newest": newest, "lines": lines}
     sys.stdout.write((asked[what]() if what in asked else count(words[0])) + "\n")
