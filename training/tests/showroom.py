@@ -49,7 +49,7 @@ STATES = {
     "Digits, 96 px": JobState.COMPLETED,
     "Digits, learning rate 0.02": JobState.COMPLETED,
     "Digits, batch 256": JobState.FAILED,
-    "불량 검출 첫 시도": JobState.CANCELLED,
+    "Digits, no mosaic": JobState.CANCELLED,
     "Digits, 160 px": JobState.QUEUED,
     "Night run": JobState.LOST,
     "Draft of a sweep": JobState.DRAFT,
@@ -73,6 +73,13 @@ def showroom(folder: Path) -> SimpleNamespace:
     ):
         thing.name = name
         thing.save()
+    begun = {made.second: "Bottles, first try", made.job: "Bottles, second try", made.weights: "yolo11n, bottles"}
+    begun |= {made.dataset: "Bottles", made.key: "Nightly report", made.preset: "Small and quick"}
+    for thing, name in begun.items():
+        thing.name = name
+        thing.save()
+    made.inference.delete()
+    made.asked.delete()
     ours.experiment.notes = NOTES
     ours.experiment.save()
     ExperimentTag.objects.create(experiment=ours.experiment, name="baseline")
@@ -81,10 +88,10 @@ def showroom(folder: Path) -> SimpleNamespace:
     jobs = {name: job_in(state, name, ours, data, number) for number, (name, state) in enumerate(STATES.items())}
     worker_busy(jobs["Digits, 128 px"])
     made.job, made.second = jobs["Digits, 96 px"], jobs["Digits, learning rate 0.02"]
-    InferenceJob.objects.create(
+    made.inference = InferenceJob.objects.create(
         job=made.job, picture_name="a.png", content_type="image/png", width=9, height=9, created_by=boss
     )
-    imports_make(ours, boss)
+    made.asked = imports_make(ours, boss)
     with_links(made, ours, boss)
     return SimpleNamespace(ours=ours, boss=boss, made=made, data=data, jobs=jobs, newcomer=person("newcomer"))
 
@@ -163,10 +170,13 @@ def worker_busy(job: TrainingJob) -> None:
         Slot.objects.create(worker=worker, device=device, label="NVIDIA H200", attempt=on, **memory)
 
 
-def imports_make(ours: SimpleNamespace, boss: User) -> None:
+def imports_make(ours: SimpleNamespace, boss: User) -> DatasetImport:
     told = {"organization": ours.organization, "created_by": boss, "source": "/data/bottles"}
-    DatasetImport.objects.create(**told, name="Bottles", state="running", stage="Copying", done=40, total=100)
+    asked = DatasetImport.objects.create(
+        **told, name="Bottles at night", state="running", stage="Copying", done=40, total=100
+    )
     DatasetImport.objects.create(**told, name="Cans", state="failed", error="There are no labels in this folder.")
+    return asked
 
 
 def with_links(made: SimpleNamespace, ours: SimpleNamespace, boss: User) -> None:
