@@ -57,6 +57,7 @@ STATES = {
 OVER = (JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED)
 BEST = "metrics/mAP50-95(B)"
 EPOCHS, STEPS = 16, 20  # of a whole run
+AHEAD = timedelta(minutes=15)  # in place of trainers and workers that are heard while the pages are looked at
 
 
 def showroom(folder: Path) -> SimpleNamespace:
@@ -113,7 +114,7 @@ def job_in(state: JobState, name: str, ours: SimpleNamespace, data: Dataset, num
     if state in (JobState.DRAFT, JobState.QUEUED):
         return job
     began = now - timedelta(minutes=42)
-    times = {"opened_at": began, "lease_until": now + timedelta(minutes=1), "heartbeat_at": now}
+    times = {"opened_at": began, "lease_until": now + AHEAD, "heartbeat_at": now + AHEAD}
     attempt = JobAttempt.objects.create(job=job, number=1, device="NVIDIA H200", total_epochs=EPOCHS, **times)
     job.attempt, job.started_at, job.ended_at = 1, began, now if state in OVER else None
     job.save()
@@ -142,7 +143,7 @@ def training_of(number: int, began: float, epochs: int, each: float) -> list[Ite
         at, learned = began + each * (epoch + 1), 1 - math.exp(-(epoch + 1) / (4 + number))
         scores = {"val__box_loss": 3.2 - 2.6 * learned, BEST: 0.8 * learned, "metrics/recall(B)": 0.95 * learned}
         load = {"system__cpu": 61.0 + epoch, "system__gpu.0.utilization": 93.0, "system__gpu.0.memory_gib": 12.4}
-        never = {"val__cls_loss": math.nan if epoch == 3 else 4 - 3 * learned}
+        never = {"val__cls_loss": math.nan if (number, epoch) == (3, 3) else 4 - 3 * learned}
         said.append(metrics(epoch * STEPS + STEPS - 1, epoch, at, **scores, **load, **never))
         said.append(lines(f"epoch {epoch + 1}/{EPOCHS}: mAP50-95 \x1b[32m{0.8 * learned:.4f}\x1b[0m"))
     said.append(lines("cache is full, images are read from disk", level=LogLevel.WARNING))
@@ -160,7 +161,9 @@ def summaries_make(job: TrainingJob, said: list[Item]) -> None:
 
 def worker_busy(job: TrainingJob) -> None:
     now = timezone.now()
-    worker = Worker.objects.create(name="gpu-1", host="gpu-1.example", version="1.0", started_at=now, seen_at=now)
+    worker = Worker.objects.create(
+        name="gpu-1", host="gpu-1.example", version="1.0", started_at=now, seen_at=now + AHEAD
+    )
     attempt = job.attempts.get()
     attempt.worker = worker
     attempt.save()

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from training.models import JobState, TrainingJob
 from training.tests.conftest import job_make
 from training.tests.journal_entries import lines, metrics, tell
+from training.tests.test_browser_every_page import AXE, BAD
 from training.tests.test_browser_live import Site, elsewhere, site
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -79,11 +80,13 @@ def test_a_keyboard_alone_finds_a_job_and_goes_there(
     chromium: Browser, site: Site, session: str, jobs: list[TrainingJob]
 ) -> None:
     page = opened(chromium, site, session)
+    page.add_init_script(path=str(AXE / "axe.min.js"))
     page.goto("/datasets/")
     page.keyboard.press("Control+k")
     field = page.get_by_role("combobox", name="Go to a page, job, dataset or project")
     expect(field).to_be_focused()
     expect(page.get_by_role("option", name="Page Home")).to_be_visible()
+    assert page.evaluate(BAD, []) == []  # with the dialog open
     page.keyboard.type("night")
     expect(page.get_by_role("option")).to_have_count(3)
     expect(field).to_have_attribute("aria-activedescendant", "palette-0")
@@ -105,6 +108,7 @@ def test_a_keyboard_alone_finds_a_job_and_goes_there(
 
 def test_shortcuts_lead_through_rows_and_pages(chromium: Browser, site: Site, session: str) -> None:
     page = opened(chromium, site, session)
+    page.add_init_script(path=str(AXE / "axe.min.js"))
     page.goto("/jobs/")
     page.keyboard.press("Tab")
     assert focused(page) == "Skip to the content"
@@ -123,6 +127,7 @@ def test_shortcuts_lead_through_rows_and_pages(chromium: Browser, site: Site, se
     assert focused(page) == "night run 2"
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Shortcuts")).to_be_visible()
+    assert page.evaluate(BAD, []) == []
     page.keyboard.press("Escape")
     page.keyboard.press("t")
     assert page.evaluate("() => document.documentElement.dataset.theme") == "dark"
@@ -155,3 +160,7 @@ def test_what_comes_live_moves_nothing(chromium: Browser, site: Site, session: s
     expect(page.locator("#log-lines")).to_contain_text("line 15")
     live = page.evaluate("() => shifts")
     assert sum(one[0] for one in live) < 0.02, live
+    page.goto(f"/compare/?jobs={jobs[0].pk},{jobs[1].pk}")
+    expect(page.locator("compare-chart canvas")).to_be_visible()
+    drawn = page.evaluate("() => shifts")
+    assert sum(one[0] for one in drawn) < 0.1, drawn
