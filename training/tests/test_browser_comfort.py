@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from training.models import JobState, TrainingJob
+from training.models import JobState, MetricSummary, TrainingJob
 from training.tests.conftest import job_make
 from training.tests.journal_entries import lines, metrics, tell
 from training.tests.test_browser_every_page import AXE, BAD
@@ -33,6 +33,7 @@ def jobs(cast: SimpleNamespace) -> list[TrainingJob]:
         *(metrics(step=step, epoch=0, train__loss=1 / step, val__loss=2.0) for step in range(1, 6)),
         lines("first line"),
     )
+    MetricSummary.objects.create(job=made[0], name="train/loss", best=0.2, latest=0.2)
     return made
 
 
