@@ -11,7 +11,7 @@ SIDE_BY_SIDE := -n logical --maxprocesses 8
 pytest = $(BIN)/python -m pytest $(1) $(2) $(ARGS) || \
   { echo "== some failed; these once more, alone"; $(BIN)/python -m pytest --last-failed --last-failed-no-failures none $(2) $(ARGS); }
 
-.PHONY: demo up test test-servers test-faults soak lint types check constraints clean
+.PHONY: demo up test test-servers test-faults pictures soak lint types check constraints clean
 
 demo: $(VENV)/.run
 	$(BIN)/python manage.py up --demo $(ARGS)
@@ -34,6 +34,11 @@ test-servers: $(VENV)/.test
 test-faults: $(VENV)/.test
 	deploy/system-packages redis-server
 	$(call pytest,,platform_site/tests/test_faults.py platform_site/tests/test_faults_more.py)
+
+# The pictures of the documentation, taken anew of every main page with the data of the tests.
+pictures: $(VENV)/.test
+	deploy/system-packages chromium
+	PICTURES=$(CURDIR)/docs/images $(BIN)/python -m pytest training/tests/test_browser_every_page.py -k kept_out $(ARGS)
 
 # The full soak: 20 trainers, 50 open pages, ten minutes of random kills of web, worker and Redis; it prints the count.
 soak: $(VENV)/.test

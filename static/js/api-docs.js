@@ -5,7 +5,7 @@ SwaggerUIBundle({
   url: place.dataset.document,
   presets: [SwaggerUIBundle.presets.apis],
   layout: "BaseLayout",
-  deepLinking: true,
+  deepLinking: false, // its links would stand inside of buttons, where a keyboard and a screen reader lose them
   filter: true,
   docExpansion: "list",
   defaultModelsExpandDepth: 0,

@@ -22,6 +22,9 @@ function scale(values) {
   return { at: values.map((value) => (value === null ? null : place(value))), ends: known.length ? ends.map(text) : ["", ""] };
 }
 
+// Drawings are as wide as their place, so that letters have their own size.
+const room = (box) => Math.max(300, box.clientWidth);
+
 const named = (job, text) => svg("title", {}, `${job.name}: ${text}`);
 
 // A style by the sheet's own variables; set through the object model, as the page's policy wants.
@@ -35,14 +38,15 @@ function scatter(box) {
   const { x, y } = box.dataset;
   if (!columns[x] || !columns[y]) return box.replaceChildren("Nothing differs between these jobs yet.");
   const [across, up] = [scale(columns[x]), scale(columns[y])];
-  const drawing = svg("svg", { viewBox: "0 0 520 290", role: "group", "aria-label": `${y} over ${x}` });
-  drawing.append(svg("path", { class: "rule", d: "M60 10V250H510", fill: "none" }));
+  const wide = room(box);
+  const drawing = svg("svg", { viewBox: `0 0 ${wide} 290`, role: "group", "aria-label": `${y} over ${x}` });
+  drawing.append(svg("path", { class: "rule", d: `M60 10V250H${wide - 10}`, fill: "none" }));
   const label = (left, top, text, anchor) => drawing.append(svg("text", { x: left, y: top, "text-anchor": anchor }, text));
   label(56, 252, up.ends[0], "end"); label(56, 20, up.ends[1], "end");
-  label(66, 268, across.ends[0], "start"); label(510, 268, across.ends[1], "end");
+  label(66, 268, across.ends[0], "start"); label(wide - 10, 268, across.ends[1], "end");
   jobs.forEach((job, i) => {
     if (across.at[i] === null || up.at[i] === null) return;
-    const dot = coloured(svg("circle", { cx: 70 + across.at[i] * 430, cy: 240 - up.at[i] * 220, r: 5 }, named(job, `${columns[x][i]}, ${columns[y][i]}`)), i, true);
+    const dot = coloured(svg("circle", { cx: 70 + across.at[i] * (wide - 90), cy: 240 - up.at[i] * 220, r: 5 }, named(job, `${columns[x][i]}, ${columns[y][i]}`)), i, true);
     drawing.append(svg("a", { href: job.page, "aria-label": job.name }, dot));
   });
   return box.replaceChildren(drawing);
@@ -51,10 +55,10 @@ function scatter(box) {
 function parallel(box) {
   const shown = Object.keys(columns).slice(-AXES);
   if (shown.length < 2) return box.replaceChildren("Nothing differs between these jobs yet.");
-  const wide = Math.max(520, shown.length * 130);
+  const wide = Math.max(room(box), shown.length * 130);
   const left = (index) => 60 + (index * (wide - 120)) / (shown.length - 1);
   const scales = shown.map((name) => scale(columns[name]));
-  const drawing = svg("svg", { viewBox: `0 0 ${wide} 260`, role: "img", "aria-label": "Parallel coordinates: a line per job" });
+  const drawing = svg("svg", { viewBox: `0 0 ${wide} 260`, width: wide, role: "img", "aria-label": "Parallel coordinates: a line per job" });
   shown.forEach((name, i) => {
     const text = (y, words) => svg("text", { x: left(i), y, "text-anchor": "middle" }, words);
     const title = text(14 + (i % 2) * 14, name.length > 24 ? `${name.slice(0, 23)}…` : name);

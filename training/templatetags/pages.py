@@ -219,12 +219,20 @@ def moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
+def _ago(seconds: float) -> str:
+    """The same words as in static/js/page.js, so that nothing flashes when that takes over."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= (size if size > 60 else 45):
+            return f"{max(1, int(seconds / size + 0.5))} {unit} ago"
+    return "just now"
+
+
 @register.simple_tag
 def ago(time: datetime | None) -> SafeString | str:
-    """A time as its date; the page's script turns it into how long ago, and leaves the date on hover."""
+    """How long ago a time was, with the time itself on hover; the page's script keeps the words up to date."""
     if time is None:
         return "–"
-    text = f"{time:%d %b %H:%M}"
+    text = _ago((timezone.now() - time).total_seconds())
     template_text = '<time datetime="{}" title="{} UTC" data-ago="{}">{}</time>'
     return format_html(template_text, time.isoformat(), f"{time:%Y-%m-%d %H:%M:%S}", int(time.timestamp()), text)
 

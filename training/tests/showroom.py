@@ -49,7 +49,7 @@ STATES = {
     "Digits, 96 px": JobState.COMPLETED,
     "Digits, learning rate 0.02": JobState.COMPLETED,
     "Digits, batch 256": JobState.FAILED,
-    "불량 검출 첫 시도": JobState.CANCELLED,
+    "Digits, no mosaic": JobState.CANCELLED,
     "Digits, 160 px": JobState.QUEUED,
     "Night run": JobState.LOST,
     "Draft of a sweep": JobState.DRAFT,
@@ -57,6 +57,7 @@ STATES = {
 OVER = (JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED)
 BEST = "metrics/mAP50-95(B)"
 EPOCHS, STEPS = 16, 20  # of a whole run
+AHEAD = timedelta(minutes=15)  # in place of trainers and workers that are heard while the pages are looked at
 
 
 def showroom(folder: Path) -> SimpleNamespace:
@@ -73,6 +74,13 @@ def showroom(folder: Path) -> SimpleNamespace:
     ):
         thing.name = name
         thing.save()
+    begun = {made.second: "Bottles, first try", made.job: "Bottles, second try", made.weights: "yolo11n, bottles"}
+    begun |= {made.dataset: "Bottles", made.key: "Nightly report", made.preset: "Small and quick"}
+    for thing, name in begun.items():
+        thing.name = name
+        thing.save()
+    made.inference.delete()
+    made.asked.delete()
     ours.experiment.notes = NOTES
     ours.experiment.save()
     ExperimentTag.objects.create(experiment=ours.experiment, name="baseline")
@@ -81,10 +89,10 @@ def showroom(folder: Path) -> SimpleNamespace:
     jobs = {name: job_in(state, name, ours, data, number) for number, (name, state) in enumerate(STATES.items())}
     worker_busy(jobs["Digits, 128 px"])
     made.job, made.second = jobs["Digits, 96 px"], jobs["Digits, learning rate 0.02"]
-    InferenceJob.objects.create(
+    made.inference = InferenceJob.objects.create(
         job=made.job, picture_name="a.png", content_type="image/png", width=9, height=9, created_by=boss
     )
-    imports_make(ours, boss)
+    made.asked = imports_make(ours, boss)
     with_links(made, ours, boss)
     return SimpleNamespace(ours=ours, boss=boss, made=made, data=data, jobs=jobs, newcomer=person("newcomer"))
 
@@ -106,7 +114,7 @@ def job_in(state: JobState, name: str, ours: SimpleNamespace, data: Dataset, num
     if state in (JobState.DRAFT, JobState.QUEUED):
         return job
     began = now - timedelta(minutes=42)
-    times = {"opened_at": began, "lease_until": now + timedelta(minutes=1), "heartbeat_at": now}
+    times = {"opened_at": began, "lease_until": now + AHEAD, "heartbeat_at": now + AHEAD}
     attempt = JobAttempt.objects.create(job=job, number=1, device="NVIDIA H200", total_epochs=EPOCHS, **times)
     job.attempt, job.started_at, job.ended_at = 1, began, now if state in OVER else None
     job.save()
@@ -135,7 +143,7 @@ def training_of(number: int, began: float, epochs: int, each: float) -> list[Ite
         at, learned = began + each * (epoch + 1), 1 - math.exp(-(epoch + 1) / (4 + number))
         scores = {"val__box_loss": 3.2 - 2.6 * learned, BEST: 0.8 * learned, "metrics/recall(B)": 0.95 * learned}
         load = {"system__cpu": 61.0 + epoch, "system__gpu.0.utilization": 93.0, "system__gpu.0.memory_gib": 12.4}
-        never = {"val__cls_loss": math.nan if epoch == 3 else 4 - 3 * learned}
+        never = {"val__cls_loss": math.nan if (number, epoch) == (3, 3) else 4 - 3 * learned}
         said.append(metrics(epoch * STEPS + STEPS - 1, epoch, at, **scores, **load, **never))
         said.append(lines(f"epoch {epoch + 1}/{EPOCHS}: mAP50-95 \x1b[32m{0.8 * learned:.4f}\x1b[0m"))
     said.append(lines("cache is full, images are read from disk", level=LogLevel.WARNING))
@@ -153,7 +161,9 @@ def summaries_make(job: TrainingJob, said: list[Item]) -> None:
 
 def worker_busy(job: TrainingJob) -> None:
     now = timezone.now()
-    worker = Worker.objects.create(name="gpu-1", host="gpu-1.example", version="1.0", started_at=now, seen_at=now)
+    worker = Worker.objects.create(
+        name="gpu-1", host="gpu-1.example", version="1.0", started_at=now, seen_at=now + AHEAD
+    )
     attempt = job.attempts.get()
     attempt.worker = worker
     attempt.save()
@@ -163,10 +173,13 @@ def worker_busy(job: TrainingJob) -> None:
         Slot.objects.create(worker=worker, device=device, label="NVIDIA H200", attempt=on, **memory)
 
 
-def imports_make(ours: SimpleNamespace, boss: User) -> None:
+def imports_make(ours: SimpleNamespace, boss: User) -> DatasetImport:
     told = {"organization": ours.organization, "created_by": boss, "source": "/data/bottles"}
-    DatasetImport.objects.create(**told, name="Bottles", state="running", stage="Copying", done=40, total=100)
+    asked = DatasetImport.objects.create(
+        **told, name="Bottles at night", state="running", stage="Copying", done=40, total=100
+    )
     DatasetImport.objects.create(**told, name="Cans", state="failed", error="There are no labels in this folder.")
+    return asked
 
 
 def with_links(made: SimpleNamespace, ours: SimpleNamespace, boss: User) -> None:

@@ -8,9 +8,10 @@ import pytest
 from django.test import Client
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from training.models import JobState, TrainingJob
+from training.models import JobState, MetricSummary, TrainingJob
 from training.tests.conftest import job_make
 from training.tests.journal_entries import lines, metrics, tell
+from training.tests.test_browser_every_page import AXE, BAD
 from training.tests.test_browser_live import Site, elsewhere, site
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -32,6 +33,7 @@ def jobs(cast: SimpleNamespace) -> list[TrainingJob]:
         *(metrics(step=step, epoch=0, train__loss=1 / step, val__loss=2.0) for step in range(1, 6)),
         lines("first line"),
     )
+    MetricSummary.objects.create(job=made[0], name="train/loss", best=0.2, latest=0.2)
     return made
 
 
@@ -79,11 +81,13 @@ def test_a_keyboard_alone_finds_a_job_and_goes_there(
     chromium: Browser, site: Site, session: str, jobs: list[TrainingJob]
 ) -> None:
     page = opened(chromium, site, session)
+    page.add_init_script(path=str(AXE / "axe.min.js"))
     page.goto("/datasets/")
     page.keyboard.press("Control+k")
     field = page.get_by_role("combobox", name="Go to a page, job, dataset or project")
     expect(field).to_be_focused()
     expect(page.get_by_role("option", name="Page Home")).to_be_visible()
+    assert page.evaluate(BAD, []) == []  # with the dialog open
     page.keyboard.type("night")
     expect(page.get_by_role("option")).to_have_count(3)
     expect(field).to_have_attribute("aria-activedescendant", "palette-0")
@@ -105,6 +109,7 @@ def test_a_keyboard_alone_finds_a_job_and_goes_there(
 
 def test_shortcuts_lead_through_rows_and_pages(chromium: Browser, site: Site, session: str) -> None:
     page = opened(chromium, site, session)
+    page.add_init_script(path=str(AXE / "axe.min.js"))
     page.goto("/jobs/")
     page.keyboard.press("Tab")
     assert focused(page) == "Skip to the content"
@@ -113,12 +118,17 @@ def test_shortcuts_lead_through_rows_and_pages(chromium: Browser, site: Site, se
     page.keyboard.press("j")
     assert focused(page) == "night run 1"
     assert page.evaluate("() => getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    with page.expect_response("**/jobs/rows/**"):  # the rows come anew, and the focus stays
+        pass
+    page.wait_for_timeout(300)
+    assert focused(page) == "night run 1"
     page.keyboard.press("x")
     expect(page.locator("#bulk-count")).to_have_text("1 chosen")
     page.keyboard.press("k")
     assert focused(page) == "night run 2"
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Shortcuts")).to_be_visible()
+    assert page.evaluate(BAD, []) == []
     page.keyboard.press("Escape")
     page.keyboard.press("t")
     assert page.evaluate("() => document.documentElement.dataset.theme") == "dark"
@@ -151,3 +161,7 @@ def test_what_comes_live_moves_nothing(chromium: Browser, site: Site, session: s
     expect(page.locator("#log-lines")).to_contain_text("line 15")
     live = page.evaluate("() => shifts")
     assert sum(one[0] for one in live) < 0.02, live
+    page.goto(f"/compare/?jobs={jobs[0].pk},{jobs[1].pk}")
+    expect(page.locator("compare-chart canvas")).to_be_visible()
+    drawn = page.evaluate("() => shifts")
+    assert sum(one[0] for one in drawn) < 0.1, drawn

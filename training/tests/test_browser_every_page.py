@@ -2,9 +2,11 @@
 
 import gzip
 import hashlib
+import os
 import re
 import urllib.request
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,18 +14,21 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
+from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from training.models import User
 from training.tests.showroom import BEST, showroom
 from training.tests.test_authorization import address_of, routes
-from training.tests.test_browser_live import Site, site
+from training.tests.test_browser_live import ROOT, Site, site
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 __all__ = ["site"]  # a fixture
 AXE = Path(__file__).parent / "axe"
+DESK = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 BAD = """async (only) => {
+  for (const one of document.getAnimations()) if (one.effect.getComputedTiming().endTime < 1e6) one.finish();
   const found = await axe.run(document, {
     resultTypes: ["violations"], elementRef: false, ...(only.length ? { runOnly: { type: "rule", values: only } } : {}),
   });
@@ -40,6 +45,17 @@ WIDER = """() => {
 ADMIN = [
     "admin:index", "admin:training_trainingjob_changelist", "admin:training_user_changelist", "admin:training_user_add",
 ]  # fmt: skip
+PICTURES_THERE = (
+    """() => [...document.images].every((one) => one.complete || one.getBoundingClientRect().top > innerHeight)"""
+)
+# What the documentation shows, and under which name.
+SHOWN = {
+    "home": "home", "job-list": "jobs", "job running": "job-page", "job failed": "failed-job", "job-log": "log",
+    "compare": "compare", "job-new": "new-job", "dataset-list": "datasets", "dataset-page": "dataset",
+    "import-page": "import", "project-page": "project", "experiment-page": "experiment", "worker-list": "workers",
+    "weights-list": "weights", "organization-page": "organization", "audit-page": "audit-log",
+    "api:openapi-view": "api",
+}  # fmt: skip
 STRANGERS = ["sign-in", "sign-up", "password-reset", "sign-up-finish", "invitation-page", "password-reset-confirm"]
 
 
@@ -101,20 +117,31 @@ def window(chromium: Browser, site: Site, session: str = "", **options: Any) -> 
 def settled(page: Page) -> None:
     """Parts that the page asks for by itself have come, and charts are drawn."""
     for _ in range(100):
-        if not page.locator(".htmx-request").count():
+        if not page.locator(".htmx-request").count() and page.evaluate(PICTURES_THERE):
             break
         page.wait_for_timeout(50)
+    if page.locator("#api-docs").count():
+        page.locator("#api-docs .opblock").first.wait_for()
     if page.locator("metric-board, compare-chart").count():
         page.wait_for_timeout(600)
 
 
-def faults(page: Page, address: str) -> list[str]:
+def picture_keep(page: Page, name: str) -> None:
+    """As output of the tests; where PICTURES names a folder, also for the documentation, and small."""
+    folder = ROOT / "test-output" / "pages"
+    folder.mkdir(parents=True, exist_ok=True)
+    taken = page.screenshot(path=folder / f"{re.sub(r'[^a-z0-9]+', '-', name)}.png")
+    if name in SHOWN and (wanted := os.environ.get("PICTURES")):
+        Image.open(BytesIO(taken)).save(Path(wanted) / f"{SHOWN[name]}.webp", quality=82, method=6)
+
+
+def faults(page: Page, name: str, address: str) -> list[str]:
     """What keeps people from using the page, in light, in dark and on a phone."""
     page.goto(address)
     settled(page)
+    picture_keep(page, name)
     found = [f"light: {one}" for one in page.evaluate(BAD, [])]
     page.emulate_media(color_scheme="dark")
-    page.wait_for_timeout(200 if "/admin/" in address else 0)  # the admin's colours take a moment to change
     found += [f"dark: {one}" for one in page.evaluate(BAD, ["color-contrast", "link-in-text-block"])]
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]
     found += [f"wider than a phone: {one}" for one in page.evaluate(WIDER)]
@@ -122,14 +149,15 @@ def faults(page: Page, address: str) -> list[str]:
         f"phone: {one}" for one in page.evaluate(BAD, ["scrollable-region-focusable", "button-name", "link-name"])
     ]
     page.emulate_media(color_scheme="light")
-    page.set_viewport_size({"width": 1280, "height": 900})
+    page.set_viewport_size(DESK)  # type: ignore[arg-type]
     return [f"{address}: {one}" for one in found]
 
 
-def visit(context: BrowserContext, addresses: list[str]) -> list[str]:
+def visit(context: BrowserContext, addresses: dict[str, str]) -> list[str]:
     context.add_init_script(path=str(AXE / "axe.min.js"))
     page = context.new_page()
-    return [fault for address in addresses for fault in faults(page, address)]
+    page.set_viewport_size(DESK)  # type: ignore[arg-type]
+    return [fault for name, address in addresses.items() for fault in faults(page, name, address)]
 
 
 def test_axe_is_the_published_one() -> None:
@@ -142,11 +170,11 @@ def test_nobody_is_kept_out_of_any_page(
     chromium: Browser, site: Site, addresses: dict[str, str], full: SimpleNamespace, sessions: dict[str, str]
 ) -> None:
     assert len(addresses) > 40
-    found = visit(window(chromium, site, sessions["kim"]), list(addresses.values()))
-    strangers = [full.made.letters.get(name) or reverse(name) for name in STRANGERS]
+    found = visit(window(chromium, site, sessions["kim"]), addresses)
+    strangers = {name: full.made.letters.get(name) or reverse(name) for name in STRANGERS}
     found += visit(window(chromium, site), strangers)
     empty = ["home", "job-list", "dataset-list", "project-list", "weights-list", "import-list", "organization-list"]
-    found += visit(window(chromium, site, sessions["newcomer"]), [reverse(name) for name in empty])
+    found += visit(window(chromium, site, sessions["newcomer"]), {f"empty {name}": reverse(name) for name in empty})
     if found:
         pytest.fail("\n".join(found), pytrace=False)
 
