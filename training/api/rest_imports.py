@@ -24,6 +24,8 @@ class ImportIn(Schema):
     organization: Annotated[Id | None, Field(description="Needed if you are in several.", examples=[None])] = None
     folder: Annotated[str, Field(max_length=1000, examples=["/data/import/bottles"])]
     name: Annotated[str, Field(max_length=NAME_LENGTH, description="Empty for the folder's own name.")] = ""
+    format: Annotated[str, Field(max_length=32, description="What the folder is, if in doubt.", examples=[""])] = ""
+    task_type: Annotated[str, Field(max_length=32, description="What it is to train, if in doubt.", examples=[""])] = ""
 
 
 class ImportOut(Schema):
@@ -37,7 +39,12 @@ class ImportOut(Schema):
     stage: Annotated[str, Field(description="What is being done now.", examples=["Checking", "Copying"])]
     done: int
     total: Annotated[int, Field(description="Files of this stage; 0 where that is not known yet.")]
-    report: dict[str, Any]
+    format_name: Annotated[str, Field(description="The format that was named, if one was.")]
+    task_type: Annotated[str, Field(description="The task that was named, if one was.")]
+    report: Annotated[
+        dict[str, Any],
+        Field(description="What was found; `choices`, if it has to be said which of them the folder is."),
+    ]
     error: str
     dataset_id: int | None
     created_at: datetime
@@ -71,7 +78,8 @@ def import_ask(request: HttpRequest, body: ImportIn) -> Any:
     caller = caller_of(request)
     organization = organization_for(caller, body.organization)
     require(caller.user, Action.IMPORT_DATASET, organization)
-    return Status(202, services.import_ask(organization, body.name, body.folder, caller.user))
+    said = {"format_name": body.format, "task_type": body.task_type}
+    return Status(202, services.import_ask(organization, body.name, body.folder, caller.user, **said))
 
 
 @router.get("/imports/{int:import_id}", response=ImportOut, url_name="import")

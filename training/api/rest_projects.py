@@ -191,7 +191,11 @@ def experiment_get(request: HttpRequest, response: HttpResponse, experiment_id: 
 def experiment_change(request: HttpRequest, response: HttpResponse, experiment_id: int, body: ExperimentChange) -> Any:
     """Another name or other tags, or into and out of the archive; what the body leaves out stays."""
     caller = caller_of(request)
-    require(caller.user, Action.EDIT_EXPERIMENT, experiment_of(caller, experiment_id))
+    there = experiment_of(caller, experiment_id)
+    if body.archived is None or body.name is not None or body.tags is not None:
+        require(caller.user, Action.EDIT_EXPERIMENT, there)
+    if body.archived is not None:
+        require(caller.user, Action.ARCHIVE_EXPERIMENT, there)
     with transaction.atomic():
         experiment = Experiment.objects.select_for_update().get(pk=experiment_id)
         version_require(request, _experiment_version(experiment))

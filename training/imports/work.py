@@ -87,6 +87,8 @@ def import_run(claimed: DatasetImport, stopping: threading.Event) -> None:
             Path(claimed.source),
             claimed.created_by,
             telling,
+            format_name=claimed.format_name,
+            task_type=claimed.task_type,
             prefix=claimed.prefix,
             made=telling.made,
         )

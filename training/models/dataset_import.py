@@ -32,6 +32,12 @@ class DatasetImport(models.Model):
     name = models.CharField(max_length=120, help_text="What the dataset is to be called.")
     source_kind = models.CharField(max_length=32, default="folder")
     source = models.TextField(help_text="Where the data come from, as it was asked for.")
+    format_name = models.CharField(
+        max_length=32, blank=True, default="", db_default="", help_text="The format that a person named, if one did."
+    )
+    task_type = models.CharField(
+        max_length=32, blank=True, default="", db_default="", help_text="The task that a person named, if one did."
+    )
     state = models.CharField(max_length=16, choices=ImportState.choices, default=ImportState.QUEUED)
     stage = models.CharField(max_length=40, blank=True, help_text="What is being done now.")
     done = models.PositiveBigIntegerField(default=0)

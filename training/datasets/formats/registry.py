@@ -40,15 +40,18 @@ def format_list() -> dict[str, Format]:
 def format_find(folder: Path, wanted: str = "", task: str = "") -> Format:
     """The format that recognises `folder`; `wanted` and `task` are what a person said it is.
 
-    Raises DatasetError: with what is looked for where none does, and with what to say where several do.
+    Raises DatasetError: with what is looked for where none does, and with what to say where several do, who are
+    also the `choices` of its report.
     """
     known = _known(wanted, task)
     found = {name: one for name, one in known.items() if one.recognise(folder)}
     if not found and (wanted or task):
         found = {name: one for name, one in known.items() if one.possible(folder)}
     if len(found) > 1:
-        choices = " or ".join(f"{one.LABEL}: --task {one.TASK}" for one in found.values())
-        raise DatasetError(f"{folder.name}: its labels can be read in several ways; say which it is. {choices}.")
+        choices = [{"format": name, "label": one.LABEL, "task": one.TASK} for name, one in found.items()]
+        told = " or ".join(f"{one['label']}: --task {one['task']}" for one in choices)
+        problem = f"{folder.name}: its labels can be read in several ways; say which it is. {told}."
+        raise DatasetError(problem, {"choices": choices})
     if not found:
         labels = "; ".join(one.LABEL for one in known.values())
         raise DatasetError(f"{folder.name}: no known dataset format was recognised. Known: {labels}.")
