@@ -67,7 +67,7 @@ def dataset_get(user: User | AnonymousUser, dataset_id: int) -> Dataset:
 
 def dataset_jobs(dataset: Dataset, limit: int) -> list[TrainingJob]:
     """The newest jobs that were trained on a dataset."""
-    jobs = dataset.jobs.filter(deleted_at=None).select_related("experiment__project", "created_by")
+    jobs = dataset.jobs.filter(deleted_at=None, archived_at=None).select_related("experiment__project", "created_by")
     return list(jobs.order_by("-created_at", "-id")[:limit])
 
 

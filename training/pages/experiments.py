@@ -44,9 +44,12 @@ class ExperimentForm(forms.Form):
 @require_GET
 @signed_in
 def experiment_page(request: HttpRequest, experiment_id: int) -> HttpResponseBase:
-    """An experiment with its notes and its jobs, the newest or the best first."""
+    """An experiment with its notes and its jobs, the newest or the best first; the archived ones on wish."""
     user, experiment = person(request), experiment_or_404(request, experiment_id)
-    jobs = jobs_visible(user).filter(experiment=experiment)
+    every = jobs_visible(user).filter(experiment=experiment)
+    put_away = every.filter(archived_at__isnull=False).count()
+    archived = bool(put_away) and "archived" in request.GET
+    jobs = every.filter(archived_at__isnull=not archived)
     sort = "best" if request.GET.get("sort") == "best" else "newest"
     page = Paginator(ordered_by_best(jobs) if sort == "best" else jobs, ROWS).get_page(request.GET.get("page"))
     shown, project = list(page.object_list), experiment.project
@@ -63,7 +66,9 @@ def experiment_page(request: HttpRequest, experiment_id: int) -> HttpResponseBas
         "page": page,
         "total": page.paginator.count,
         "sort": sort,
-        "query": "sort=best&" if sort == "best" else "",
+        "query": ("archived=1&" if archived else "") + ("sort=best&" if sort == "best" else ""),
+        "archived": archived,
+        "put_away": put_away,
         "can_edit": allowed(user, Action.EDIT_EXPERIMENT, experiment),
         "can_archive": allowed(user, Action.ARCHIVE_EXPERIMENT, experiment),
         "can_create": open_for_jobs and allowed(user, Action.CREATE_JOB, experiment),
