@@ -124,6 +124,8 @@ def train(page: Page) -> None:
 
 
 def try_it(page: Page, picture: Path) -> None:
+    page.reload()  # the panel was being loaded anew just now, for the state that has changed
+    page.wait_for_load_state("networkidle")
     page.locator("#test-picture").set_input_files(picture)
     expect(page.locator(".inference-said")).to_contain_text("ms on the CPU", timeout=WAIT)
     expect(page.locator(".inference svg image")).to_have_count(1)

@@ -461,8 +461,7 @@ def objects_make(world: SimpleNamespace, maker: User, state: JobState = JobState
 
 @pytest.fixture(autouse=True)
 def no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
-    for door in ("pages", "rest"):
-        monkeypatch.setattr(f"observability.{door}.wake", lambda: None)
+    monkeypatch.setattr("observability.requests.wake", lambda: None)
 
 
 @pytest.fixture
