@@ -88,7 +88,7 @@ def test_a_picture_is_kept_written_anew_and_waits(cast: SimpleNamespace, job: Tr
     assert (made.state, made.width, made.height) == (InferenceState.WAITING, 20, 40)
     assert b"secret" not in internal_store().get(made.picture_key)
     page = signed_in(cast.owner).get(f"/inferences/{made.pk}/").content.decode()
-    assert "Waiting for a worker" in page and "<b>cat</b>" not in page
+    assert "No worker is running" in page and "<b>cat</b>" not in page
     shown = signed_in(cast.owner).get(f"/inferences/{made.pk}/picture/")
     assert (shown["Content-Type"], shown["X-Content-Type-Options"]) == ("image/jpeg", "nosniff")
 
