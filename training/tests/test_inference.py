@@ -160,7 +160,7 @@ def test_the_page_says_that_no_worker_is_running(cast: SimpleNamespace, job: Tra
         return owner.get(f"/inferences/{made.pk}/", headers={"HX-Request": "true"}).content.decode()
 
     assert "No worker is running" in said() and 'hx-trigger="every 1s"' in said()
-    here = worker_present("tries pictures", ["cpu", "inference"])
+    here = worker_present("tries pictures", ["inference"])
     assert "No worker is running" not in said() and not workers_seen()  # it has no slots, and takes no jobs
     Worker.objects.update(seen_at=timezone.now() - timedelta(hours=1))
     assert "No worker is running" in said()
