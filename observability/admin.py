@@ -4,10 +4,13 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from observability import breaker, ledger
+from observability import breaker
 from observability.models import Breaker, Delivery, Tally
 from observability.receivers import wake
+from observability.registry import configured
+from observability.requests import deliveries_retry, jobs_backfill
 from platform_site.admin import ReadOnly, confirmed, linked
+from training.models import TrainingJob
 
 
 @admin.register(Delivery)
@@ -24,18 +27,14 @@ class DeliveryAdmin(ReadOnly):
     @admin.action(description="Try again now", permissions=["view"])
     @confirmed("Try these deliveries again now?")
     def retry(self, request: HttpRequest, deliveries: QuerySet[Delivery]) -> None:
-        for backend in deliveries.values_list("backend", flat=True).distinct():
-            breaker.close(backend)
-        count = ledger.retry(Delivery.objects.filter(pk__in=deliveries.values("pk")))
-        wake()
+        count = deliveries_retry(deliveries)
         self.message_user(request, f"{count} deliveries are tried again.", messages.SUCCESS)
 
     @admin.action(description="Backfill these jobs into every configured backend", permissions=["view"])
     @confirmed("Send everything that these jobs have said to every configured backend?")
     def backfill(self, request: HttpRequest, deliveries: QuerySet[Delivery]) -> None:
-        jobs = sorted(set(deliveries.values_list("job_id", flat=True)))
-        opened = sum(ledger.backfill(jobs, name) for name in ledger.configured())
-        wake()
+        jobs = list(TrainingJob.objects.filter(deliveries__in=deliveries).distinct())
+        opened = sum(jobs_backfill(jobs, name) for name in configured())
         self.message_user(request, f"{opened} deliveries were opened for {len(jobs)} jobs.", messages.SUCCESS)
 
 

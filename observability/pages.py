@@ -5,10 +5,9 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
-from observability import breaker, ledger
 from observability.models import Delivery
-from observability.receivers import wake
 from observability.registry import configured
+from observability.requests import deliveries_retry, jobs_backfill
 from observability.selectors import ledger_rows
 from training.jobs.states import ENDED
 from training.models import TrainingJob
@@ -28,10 +27,10 @@ def deliveries(request: HttpRequest, job_id: int) -> HttpResponseBase:
 def delivery_retry(request: HttpRequest, job_id: int, backend: str) -> HttpResponseBase:
     """Try a waiting or paused delivery again, at once."""
     job = _engineers_job(request, job_id)
-    if not Delivery.objects.filter(job=job, backend=backend).exists():
+    found = Delivery.objects.filter(job=job, backend=backend)
+    if not found:
         raise Http404("No such delivery.")
-    breaker.close(backend)
-    ledger.retry(Delivery.objects.filter(job=job, backend=backend))
+    deliveries_retry(found)
     return _done(request, job)
 
 
@@ -42,7 +41,7 @@ def delivery_backfill(request: HttpRequest, job_id: int, backend: str) -> HttpRe
     job = _engineers_job(request, job_id)
     if backend not in configured():
         raise Http404("No such backend.")
-    ledger.backfill([job.pk], backend)
+    jobs_backfill([job], backend)
     return _done(request, job)
 
 
@@ -54,7 +53,6 @@ def _engineers_job(request: HttpRequest, job_id: int) -> TrainingJob:
 
 
 def _done(request: HttpRequest, job: TrainingJob) -> HttpResponseBase:
-    wake()
     return _panel(request, job) if request.headers.get("HX-Request") else redirect("job-page", job_id=job.pk)
 
 

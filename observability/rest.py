@@ -8,10 +8,9 @@ from django.http import HttpRequest
 from ninja import Router, Schema
 from pydantic import Field
 
-from observability import breaker, ledger
 from observability.models import Delivery
-from observability.receivers import wake
 from observability.registry import configured
+from observability.requests import deliveries_retry, jobs_backfill
 from observability.selectors import LedgerRow, ledger_rows
 from training.api.problems import Refusal
 from training.api.rest_pages import caller_of, one_of
@@ -50,11 +49,9 @@ def delivery_retry(request: HttpRequest, job_id: int, backend: str) -> Any:
     """Try a waiting or paused delivery again, at once."""
     job = _engineers_job(request, job_id)
     found = Delivery.objects.filter(job=job, backend=backend)
-    if not found.exists():
+    if not found:
         raise Refusal(404, "There is no such delivery.")
-    breaker.close(backend)
-    ledger.retry(found)
-    wake()
+    deliveries_retry(found)
     return _told(job)
 
 
@@ -64,8 +61,7 @@ def delivery_backfill(request: HttpRequest, job_id: int, backend: str) -> Any:
     job = _engineers_job(request, job_id)
     if backend not in configured():
         raise Refusal(404, "There is no such backend.")
-    ledger.backfill([job.pk], backend)
-    wake()
+    jobs_backfill([job], backend)
     return _told(job)
 
 

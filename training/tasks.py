@@ -150,10 +150,13 @@ def _announce(sender: Any, **_: Any) -> None:
             logger.critical("%s", error)
             raise WorkerShutdown(1) from error
         here.name = sender.hostname
-        here.queues = sorted(queues)
+        here.queues = sorted(served - {"maintenance", "delivery"})
         for queue in sorted(queues):
             queue_wake(queue)
-    elif "maintenance" in served:
+        return
+    if "inference" in served:
+        here.present(sender.hostname, ["inference"])
+    if "maintenance" in served:
         queue_wake("maintenance")
 
 

@@ -15,7 +15,7 @@ from observability.models import Breaker, Delivery
 from observability.selectors import ledger_rows
 from observability.tests.conftest import Configure
 from observability.tests.faulty import write
-from training.models import TrainingJob
+from training.models import AuditEntry, TrainingJob
 from training.tests.journal_entries import metrics, tell
 
 Told = Callable[..., TrainingJob]
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def no_broker(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     woken: list[str] = []
-    monkeypatch.setattr("observability.pages.wake", lambda: woken.append("woken"))
+    monkeypatch.setattr("observability.requests.wake", lambda: woken.append("woken"))
     monkeypatch.setattr("observability.admin.wake", lambda: woken.append("woken"))
     return woken
 
@@ -110,6 +110,9 @@ def test_retry_now_wakes_the_delivery_and_closes_the_breaker(
     answer = signed_in(cast.owner).post(address, headers={"HX-Request": "true"})
     assert answer.status_code == 200 and 'id="deliveries"' in answer.content.decode() and no_broker == ["woken"]
     assert Delivery.objects.get(backend="plain").state == "active" and Breaker.objects.get().failures == 0
+    entry = AuditEntry.objects.get(action="delivery.retry")
+    assert (entry.who, entry.object_id, entry.new) == ("owner", str(job.pk), {"backend": "plain"})
+    assert entry.old == {"state": "paused", "last_error": "no quota"}
 
 
 def test_backfill_opens_a_delivery_for_a_backend_that_was_not_chosen(cast: SimpleNamespace, told_job: Told) -> None:
@@ -117,6 +120,7 @@ def test_backfill_opens_a_delivery_for_a_backend_that_was_not_chosen(cast: Simpl
     ledger.deliveries_open()
     answer = signed_in(cast.owner).post(f"/jobs/{job.pk}/deliveries/other/backfill/")
     assert answer.status_code == 302 and Delivery.objects.filter(job=job, backend="other").exists()
+    assert AuditEntry.objects.get(action="delivery.backfill").new == {"backend": "other"}
     assert signed_in(cast.owner).post(f"/jobs/{job.pk}/deliveries/unknown/backfill/").status_code == 404
 
 

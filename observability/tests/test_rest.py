@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("observability.rest.wake", lambda: None)
+    monkeypatch.setattr("observability.requests.wake", lambda: None)
 
 
 @pytest.fixture

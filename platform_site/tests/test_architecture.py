@@ -32,6 +32,7 @@ KNOWN_TO_OBSERVABILITY = (
     *("training.jobs.clock", "training.jobs.effective", "training.jobs.selectors", "training.jobs.states"),
     *("training.jobs.backends", "training.jobs.imports", "training.projects.services"),
     "training.pages.doors",
+    "training.people.audit",
     *("training.api.problems", "training.api.rest_pages"),
     "training.people.roles",
     "training.benchmarks.rig",

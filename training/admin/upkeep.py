@@ -3,7 +3,7 @@
 from django.contrib import admin
 
 from platform_site.admin import ReadOnly, linked
-from training.models import CallWindow, DiskUse, ImportedRun, JobTag, KeptAnswer, MetricSeries
+from training.models import CallWindow, DiskUse, ImportedRun, JobNotes, JobTag, KeptAnswer, MetricSeries
 
 
 @admin.register(KeptAnswer)
@@ -48,6 +48,16 @@ class JobTagAdmin(ReadOnly):
     ordering = ("-id",)
     job_link = linked("job")
     organization_link = linked("organization")
+
+
+@admin.register(JobNotes)
+class JobNotesAdmin(ReadOnly):
+    list_display = ("job_link", "notes_version", "notes_by_link", "notes_at")
+    search_fields = ("notes", "=job__id")
+    list_select_related = ("job", "notes_by")
+    ordering = ("-notes_at",)
+    job_link = linked("job")
+    notes_by_link = linked("notes_by")
 
 
 @admin.register(MetricSeries)

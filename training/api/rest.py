@@ -20,9 +20,11 @@ from training.api.rest_experiments import router as experiments
 from training.api.rest_imports import router as imports
 from training.api.rest_inference import router as inference
 from training.api.rest_job_actions import router as job_actions
-from training.api.rest_jobs import router as jobs
+from training.api.rest_job_create import router as jobs
+from training.api.rest_job_logs import router as job_logs
 from training.api.rest_members import router as project_members
 from training.api.rest_metrics import router as metrics
+from training.api.rest_notes import router as notes
 from training.api.rest_people import router as people
 from training.api.rest_presets import router as presets
 from training.api.rest_projects import router as projects
@@ -120,6 +122,6 @@ api = FramedAPI(
 )
 problems_register(api)
 DATA = (data, imports, uploads, weights)
-WORK = (jobs, job_actions, metrics, checkpoints, inference, presets, trainers, workers)
-for router in (*WORK, *DATA, projects, experiments, project_members, alerts, people):
+WORK = (jobs, job_logs, job_actions, metrics, checkpoints, inference, presets, trainers, workers)
+for router in (*WORK, *DATA, projects, experiments, notes, project_members, alerts, people):
     api.add_router("/v1/training", router)

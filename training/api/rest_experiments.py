@@ -1,71 +1,121 @@
-"""REST: what people put on experiments and jobs: notes that nobody overwrites unread, and stars."""
+"""REST: experiments: found, made, and changed by one person at a time. Their notes and stars: `rest_notes`."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
-from django.http import HttpRequest
-from ninja import Router, Schema, Status
+from django.http import HttpRequest, HttpResponse
+from ninja import Query, Router, Schema, Status
 from pydantic import Field
 
-from training.api.problems import Refusal
-from training.api.rest_pages import caller_of, one_of
-from training.api.rest_projects import ExperimentFull, experiment_of
-from training.jobs.selectors import jobs_visible
+from training.api.rest_editing import Kind, Match, Name, kind_change, kind_find, kind_get
+from training.api.rest_pages import Archived, Id, Page, PageQuery, Text, caller_of, page_answer, with_archived
+from training.api.rest_projects import PROJECT
+from training.models import Experiment
+from training.models.visibility import OrganizationQuerySet
 from training.people.keys import Caller
 from training.people.roles import Action, require
-from training.projects.notes import NOTES_LENGTH, NotesChanged, experiment_notes_write
-from training.projects.stars import Starred, star_set
+from training.projects import services
+from training.projects.selectors import experiments_visible
 
 router = Router(tags=["projects"])
-NOTES, STAR = "/experiments/{int:experiment_id}/notes", "/experiments/{int:experiment_id}/star"
+Tags = Annotated[
+    list[Annotated[str, Field(max_length=services.TAG_LENGTH)]], Field(max_length=services.TAGS, examples=[["night"]])
+]
 
 
-class NotesIn(Schema):
-    notes: Annotated[str, Field(max_length=NOTES_LENGTH, examples=["Larger images helped: **0.71**."])]
-    version: Annotated[int, Field(ge=0, le=2**31 - 1, description="The `notes_version` that you have read.")]
+class ExperimentChange(Schema):
+    name: Name | None = None
+    tags: Tags | None = None
+    archived: bool | None = None
 
 
-@router.put(NOTES, response=ExperimentFull, url_name="experiment-notes")
-def experiment_notes(request: HttpRequest, experiment_id: int, body: NotesIn) -> Any:
-    """Replace the notes; 409 where somebody has written since the version that you have read."""
+class ExperimentQuery(PageQuery):
+    project: Id | None = None
+    name: Annotated[Text, Field(description="Part of the name.")] = ""
+    archived: Archived = "false"
+
+
+class ExperimentOut(Schema):
+    id: int
+    name: Annotated[str, Field(examples=["First light"])]
+    project_id: int
+    tags: Annotated[list[str], Field(examples=[["night"]])]
+    created_at: datetime
+    archived_at: datetime | None
+
+    @staticmethod
+    def resolve_tags(experiment: Experiment) -> list[str]:
+        return tags_of(experiment)
+
+
+class ExperimentFull(ExperimentOut):
+    notes: Annotated[str, Field(description="Markdown.")]
+    notes_version: Annotated[int, Field(description="Give it back with your notes, so that nobody's are overwritten.")]
+    notes_at: datetime | None
+
+
+class Experiments(Page):
+    items: list[ExperimentOut]
+
+
+class ExperimentIn(Schema):
+    project: Annotated[Id, Field(examples=[3])]
+    name: Name
+    tags: Tags = []
+
+
+def tags_of(experiment: Experiment) -> list[str]:
+    return sorted(tag.name for tag in experiment.tags.all())
+
+
+def experiments_tagged(user: Any, organization_id: int | None) -> OrganizationQuerySet:
+    """The experiments that a person may see, with their tags."""
+    return experiments_visible(user, organization_id).prefetch_related("tags")
+
+
+EXPERIMENT = Kind(
+    visible=experiments_tagged,
+    facts=lambda experiment: {"name": experiment.name, "tags": tags_of(experiment)},
+    edit=services.experiment_edit,
+    archive=services.experiment_archive,
+    may_edit=Action.EDIT_EXPERIMENT,
+    may_archive=Action.ARCHIVE_EXPERIMENT,
+)
+
+
+@router.get("/experiments", response=Experiments, url_name="experiment-list")
+def experiment_list(request: HttpRequest, wanted: Query[ExperimentQuery]) -> Any:
+    """Your experiments, newest first, without the archived ones."""
     caller = caller_of(request)
-    experiment = experiment_of(caller, experiment_id)
-    require(caller.user, Action.EDIT_EXPERIMENT, experiment)
-    try:
-        experiment_notes_write(experiment, body.notes, body.version, caller.user)
-    except NotesChanged as changed:
-        there = changed.experiment.notes_version
-        raise Refusal(409, f"{changed} Read them again: they are version {there}.") from changed
-    return experiment_of(caller, experiment_id)
+    rows = with_archived(experiments_tagged(caller.user, caller.organization_id), wanted.archived)
+    exact = {"project": wanted.project, "name__icontains": wanted.name}
+    return page_answer(rows.filter(**{field: value for field, value in exact.items() if value}), wanted)
 
 
-@router.put(STAR, response={204: None}, url_name="experiment-star")
-def experiment_star(request: HttpRequest, experiment_id: int) -> Any:
-    """Give it your star, which nobody else sees."""
+@router.post("/experiments", response={201: ExperimentFull}, url_name="experiment-create")
+def experiment_make(request: HttpRequest, body: ExperimentIn) -> Any:
+    """Make an experiment in a project."""
     caller = caller_of(request)
-    return _starred(caller, experiment_of(caller, experiment_id), True)
+    project = kind_find(PROJECT, caller, body.project)
+    require(caller.user, Action.CREATE_EXPERIMENT, project)
+    return Status(201, services.experiment_create(project, body.name, body.tags, by=caller.user))
 
 
-@router.delete(STAR, response={204: None}, url_name="experiment-star")
-def experiment_unstar(request: HttpRequest, experiment_id: int) -> Any:
-    """Take your star away."""
-    caller = caller_of(request)
-    return _starred(caller, experiment_of(caller, experiment_id), False)
+@router.get("/experiments/{int:experiment_id}", response=ExperimentFull, url_name="experiment")
+def experiment_get(request: HttpRequest, response: HttpResponse, experiment_id: int) -> Any:
+    """One experiment with its notes and tags; its `ETag` is good for `If-Match`."""
+    return kind_get(EXPERIMENT, request, response, experiment_id)
 
 
-@router.put("/jobs/{int:job_id}/star", response={204: None}, tags=["jobs"], url_name="job-star")
-def job_star(request: HttpRequest, job_id: int) -> Any:
-    """Give the job your star, which nobody else sees."""
-    caller = caller_of(request)
-    return _starred(caller, one_of(jobs_visible(caller.user, caller.organization_id), job_id), True)
+@router.patch(
+    "/experiments/{int:experiment_id}", response=ExperimentFull, url_name="experiment-change", openapi_extra=Match
+)
+def experiment_change(request: HttpRequest, response: HttpResponse, experiment_id: int, body: ExperimentChange) -> Any:
+    """Another name or other tags, or into and out of the archive, which managers do; what the body leaves out stays."""
+    return kind_change(EXPERIMENT, request, response, experiment_id, body)
 
 
-@router.delete("/jobs/{int:job_id}/star", response={204: None}, tags=["jobs"], url_name="job-star")
-def job_unstar(request: HttpRequest, job_id: int) -> Any:
-    """Take your star away."""
-    caller = caller_of(request)
-    return _starred(caller, one_of(jobs_visible(caller.user, caller.organization_id), job_id), False)
-
-
-def _starred(caller: Caller, what: Starred, starred: bool) -> Any:
-    star_set(caller.user, what, starred)
-    return Status(204, None)
+def experiment_of(caller: Caller, pk: int) -> Experiment:
+    """One that the caller may see, with its tags; 404 if there is none."""
+    experiment: Experiment = kind_find(EXPERIMENT, caller, pk)
+    return experiment

@@ -45,7 +45,12 @@ class ImportOut(Schema):
     stage: Annotated[str, Field(description="What is being done now.", examples=["Checking", "Copying"])]
     done: int
     total: Annotated[int, Field(description="Files of this stage; 0 where that is not known yet.")]
-    report: dict[str, Any]
+    format_name: Annotated[str, Field(description="The format that was named, if one was.")]
+    task_type: Annotated[str, Field(description="The task that was named, if one was.")]
+    report: Annotated[
+        dict[str, Any],
+        Field(description="What was found; `choices`, if it has to be said which of them the folder is."),
+    ]
     error: str
     dataset_id: int | None
     created_at: datetime

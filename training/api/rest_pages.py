@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from django.core import signing
 from django.db.models import QuerySet
@@ -17,6 +17,10 @@ from training.people.keys import Caller
 
 Id = Annotated[int, Field(ge=1, le=2**63 - 1)]
 Text = Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$")]
+Archived = Annotated[
+    Literal["false", "true", "all"],
+    Field(description="`true`: what is archived, and nothing else; `all`: both. As a rule it is left out."),
+]
 OLDER, NEWER = "o", "n"
 signer = signing.Signer(salt="training.api.cursor")
 
@@ -79,6 +83,11 @@ def page_answer(rows: QuerySet[Any], wanted: PageQuery) -> dict[str, Any]:
         "next": wanted.link(OLDER, last) if older else None,
         "previous": wanted.link(NEWER, first) if newer else None,
     }
+
+
+def with_archived(rows: QuerySet[Any], archived: Archived) -> QuerySet[Any]:
+    """Of these rows those that are archived, or those that are not, or all, as the caller asks."""
+    return rows if archived == "all" else rows.filter(archived_at__isnull=archived == "false")
 
 
 def page_of(rows: QuerySet[Any], wanted: PageQuery) -> tuple[list[Any], str | None]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, OuterRef, Q, Subquery, Sum
 from django.db.models.fields.json import KT
 from django.db.models.functions import Coalesce
 
@@ -30,8 +30,15 @@ def dataset_list(user: User | AnonymousUser, organization_id: int | None = None)
 
 
 def dataset_search(user: User | AnonymousUser, words: str) -> OrganizationQuerySet:
-    """The datasets that a person may see, all of whose `words` stand in the name, the description or the task."""
-    return dataset_list(user).annotate(job_count=Count("jobs")).filter(_with_words(words))
+    """The datasets that a person may see, all of whose `words` stand in the name, the description or the task.
+
+    Of their reports, which may be large, only the counts are read.
+    """
+    jobs = TrainingJob.objects.filter(dataset=OuterRef("pk")).order_by().values("dataset")
+    counted = jobs.annotate(count=Count("pk")).values("count")  # a join would group by whole reports
+    facts = {"image_count": KT("report__images"), "instance_count": KT("report__instances")}
+    rows = dataset_list(user).defer("report", "split").filter(_with_words(words))
+    return rows.annotate(job_count=Coalesce(Subquery(counted), 0), **facts)
 
 
 def datasets_offered(
@@ -67,7 +74,7 @@ def dataset_get(user: User | AnonymousUser, dataset_id: int) -> Dataset:
 
 def dataset_jobs(dataset: Dataset, limit: int) -> list[TrainingJob]:
     """The newest jobs that were trained on a dataset."""
-    jobs = dataset.jobs.filter(deleted_at=None).select_related("experiment__project", "created_by")
+    jobs = dataset.jobs.filter(deleted_at=None, archived_at=None).select_related("experiment__project", "created_by")
     return list(jobs.order_by("-created_at", "-id")[:limit])
 
 

@@ -45,6 +45,14 @@ class WorkerHere:
                 threading.Thread(target=self._stay_seen, name="worker-seen", daemon=True).start()
             return self._worker
 
+    def present(self, name: str, queues: Sequence[str]) -> None:
+        """Tell that this process lives and serves these queues, though it has no slots: it trains nothing."""
+        with self._lock:
+            if self._worker is None:
+                self.name = name
+                self._worker = worker_present(name, queues)
+                threading.Thread(target=self._stay_seen, name="worker-seen", daemon=True).start()
+
     def _stay_seen(self) -> None:
         while not self._stopping.wait(settings.HEARTBEAT_SECONDS):
             try:
@@ -60,14 +68,20 @@ def worker_announce(name: str, queues: Sequence[str] = ()) -> Worker:
 
     A worker that was told to drain still does, until somebody takes it back.
     """
-    fields = {"host": socket.gethostname(), "version": VERSION, "started_at": Now(), "seen_at": Now()}
-    fields["queues"] = ",".join(sorted(queues))
-    worker, _ = Worker.objects.update_or_create(name=name, defaults=fields)
+    worker = worker_present(name, queues)
     devices = {str(n): label for n, label in enumerate(gpus())} or cpu_devices()
     for device, label in devices.items():
         Slot.objects.update_or_create(worker=worker, device=device, defaults={"label": label, "attempt": None})
     Slot.objects.filter(worker=worker).exclude(device__in=devices).delete()
     worker_seen(name)
+    return worker
+
+
+def worker_present(name: str, queues: Sequence[str]) -> Worker:
+    """The worker's row: from now on it is seen."""
+    fields = {"host": socket.gethostname(), "version": VERSION, "started_at": Now(), "seen_at": Now()}
+    fields["queues"] = ",".join(sorted(queues))
+    worker, _ = Worker.objects.update_or_create(name=name, defaults=fields)
     return worker
 
 

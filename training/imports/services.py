@@ -17,6 +17,7 @@ from training.imports.uploads import upload_missing
 from training.jobs.transition import NotAllowed
 from training.jobs.wakeups import queue_wake
 from training.models import ON_ITS_WAY, DatasetImport, DatasetUpload, ImportState, Organization, User
+from training.people.audit import audit
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,9 @@ def import_ask(
             if source.upload and (there := _of_upload(source.upload)):
                 return _same(there, name, source)
             asked = DatasetImport.objects.create(organization=organization, name=name, **told, **wanted)
+            kind = {"format": format_name, "task": task_type}
+            new = {"name": name, "source": source.address} | {field: said for field, said in kind.items() if said}
+            audit("dataset_import.ask", asked, by=user, new=new)
     except IntegrityError as error:
         found = DatasetImport.objects.filter(organization=organization, name=name, state__in=ON_ITS_WAY).first()
         if found is None:
@@ -84,11 +88,15 @@ def import_cancel(asked: DatasetImport) -> DatasetImport:
     """
     with transaction.atomic():
         locked = DatasetImport.objects.select_for_update(no_key=True).get(pk=asked.pk)
+        before = {"state": locked.state}
         if locked.state == ImportState.QUEUED:
             ended = {"state": ImportState.CANCELLED, "ended_at": Now()}
             DatasetImport.objects.filter(pk=asked.pk).update(cancel_requested_at=Now(), **ended)
+            audit("dataset_import.cancel", locked, old=before)
         elif locked.state == ImportState.RUNNING:
-            DatasetImport.objects.filter(pk=asked.pk, cancel_requested_at=None).update(cancel_requested_at=Now())
+            rows = DatasetImport.objects.filter(pk=asked.pk, cancel_requested_at=None)
+            if rows.update(cancel_requested_at=Now()):
+                audit("dataset_import.cancel", locked, old=before)
         elif locked.state != ImportState.CANCELLED:
             raise NotAllowed("The import has ended: there is nothing to cancel.")
     return DatasetImport.objects.get(pk=asked.pk)

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 from django.contrib.auth.models import AnonymousUser
-from django.utils import timezone
+from django.db.models.functions import Now
 
-from training.models import InferenceJob, InferenceState, TrainingJob, User
+from training.jobs.clock import now_plus
+from training.jobs.waiting import WORKER_SEEN_SECONDS
+from training.models import InferenceJob, InferenceState, TrainingJob, User, Worker
 from training.models.visibility import OrganizationQuerySet
 
-PATIENCE_SECONDS = 10  # a worker that is there and free has taken it by then
 THRESHOLD = 0.25
 
 
@@ -45,11 +46,12 @@ def inferences_of(job: TrainingJob, most: int) -> list[InferenceJob]:
 
 
 def inference_unheard(inference: InferenceJob) -> bool:
-    """Whether no worker seems to be there: it has waited for longer than one that is free would need."""
+    """Whether it waits for a worker that is not there: none that tries pictures was seen lately or holds a lease."""
     if inference.state != InferenceState.WAITING:
         return False
-    before = InferenceJob.objects.filter(state=InferenceState.WORKING).exists()
-    return not before and (timezone.now() - inference.created_at).total_seconds() > PATIENCE_SECONDS
+    lately = now_plus(-WORKER_SEEN_SECONDS)
+    there = Worker.objects.filter(queues__regex=r"(^|,)inference(,|$)", seen_at__gte=lately).exists()
+    return not there and not InferenceJob.objects.filter(state=InferenceState.WORKING, lease_until__gt=Now()).exists()
 
 
 def inference_drawn(inference: InferenceJob) -> list[Drawn]:

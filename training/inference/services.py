@@ -16,6 +16,7 @@ from training.inference.picture import picture_clean
 from training.jobs.clock import now_plus
 from training.jobs.wakeups import queue_wake
 from training.models import Checkpoint, InferenceJob, InferenceState, TrainingJob, User
+from training.people.audit import audit
 from training.storage.store import internal_store
 from training.templatetags.text import plain_text
 from training.trainers import trainers_all
@@ -58,16 +59,18 @@ def inference_create(user: User, job: TrainingJob, content: bytes, name: str) ->
         raise ValidationError({"picture": f"{name} {error}."}) from error
     key = f"jobs/{job.pk}/inference/{uuid4().hex}.{picture.content_type.removeprefix('image/')}"
     internal_store().put(key, picture.content)
-    made: InferenceJob = InferenceJob.objects.create(
-        job=job,
-        checkpoint=checkpoint,
-        picture_name=name,
-        picture_key=key,
-        content_type=picture.content_type,
-        width=picture.width,
-        height=picture.height,
-        created_by=user,
-    )
+    with transaction.atomic():
+        made: InferenceJob = InferenceJob.objects.create(
+            job=job,
+            checkpoint=checkpoint,
+            picture_name=name,
+            picture_key=key,
+            content_type=picture.content_type,
+            width=picture.width,
+            height=picture.height,
+            created_by=user,
+        )
+        audit("inference.create", made, by=user, new={"picture": name})
     transaction.on_commit(lambda: queue_wake(QUEUE))
     return made
 

@@ -16,6 +16,7 @@ from training.jobs.states import ENDED
 from training.jobs.transition import NotAllowed, job_locked
 from training.journal.reader import heads
 from training.models import JobState, JournalRecord, TrainingJob, TrainingLog, User
+from training.people.audit import audit
 from training.storage.store import StorageError, internal_store
 
 REMOVABLE = (*ENDED, JobState.DRAFT)
@@ -42,7 +43,8 @@ def job_archive(job: TrainingJob) -> TrainingJob:
     """Leave an ended job out of lists that do not ask for it. A repeat changes nothing; raises NotAllowed."""
     with job_locked(job.pk) as locked:
         _refuse(locked, archiving_refusal(locked))
-        TrainingJob.objects.filter(pk=locked.pk, archived_at=None).update(archived_at=Now())
+        if TrainingJob.objects.filter(pk=locked.pk, archived_at=None).update(archived_at=Now()):
+            audit("job.archive", locked)
         locked.refresh_from_db()
     return locked
 
@@ -51,7 +53,8 @@ def job_unarchive(job: TrainingJob) -> TrainingJob:
     """Put an archived job back into the lists. A repeat changes nothing; raises NotAllowed once it is deleted."""
     with job_locked(job.pk) as locked:
         _refuse(locked)
-        TrainingJob.objects.filter(pk=locked.pk).update(archived_at=None)
+        if TrainingJob.objects.filter(pk=locked.pk, archived_at__isnull=False).update(archived_at=None):
+            audit("job.unarchive", locked)
         locked.refresh_from_db()
     return locked
 
@@ -65,6 +68,7 @@ def job_delete(job: TrainingJob, user: User) -> TrainingJob:
         if locked.deleted_at is None:
             _refuse(locked, deletion_refusal(locked))
             TrainingJob.objects.filter(pk=locked.pk).update(deleted_at=Now(), deleted_by=user)
+            audit("job.delete", locked, by=user)
             locked.refresh_from_db()
     return locked
 
@@ -76,6 +80,7 @@ def job_undelete(job: TrainingJob) -> TrainingJob:
             if _purgeable().filter(pk=locked.pk).exists():
                 raise NotAllowed("It was deleted too long ago, and is being removed.")
             TrainingJob.objects.filter(pk=locked.pk).update(deleted_at=None, deleted_by=None)
+            audit("job.undelete", locked)
             locked.refresh_from_db()
     return locked
 

@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from training.datasets.scan import plain
 from training.models import JobPreset, Organization, User
 from training.models.visibility import OrganizationQuerySet
+from training.people.audit import audit, audit_changes
 from training.trainers import trainer_get
 
 NAME_LENGTH = 80
@@ -25,7 +26,7 @@ def preset_save(
         raise ValidationError({"task_type": f"{trainer} does not train {task_type}."})
     try:
         with transaction.atomic():
-            return JobPreset.objects.create(
+            made = JobPreset.objects.create(
                 organization=organization,
                 trainer=trainer,
                 task_type=task_type,
@@ -33,6 +34,8 @@ def preset_save(
                 config=_changed(trainer, config),
                 created_by=user,
             )
+            audit("preset.save", made, by=user, new={"name": name, "settings": made.config})
+            return made
     except IntegrityError as error:
         taken = f"There is already a preset called {name}: choose it and update it, or take another name."
         raise ValidationError({"preset_name": taken}) from error
@@ -40,14 +43,18 @@ def preset_save(
 
 def preset_update(preset: JobPreset, config: dict[str, Any]) -> JobPreset:
     """Keep other settings under its name. Raises ValidationError with a message per setting."""
-    preset.config = _changed(preset.trainer, config)
-    preset.save(update_fields=["config", "updated_at"])
+    before, preset.config = preset.config, _changed(preset.trainer, config)
+    with transaction.atomic():
+        preset.save(update_fields=["config", "updated_at"])
+        audit_changes("preset.update", preset, {"settings": before}, {"settings": preset.config})
     return preset
 
 
 def preset_delete(preset: JobPreset) -> None:
     """Forget a preset; jobs made with it keep their settings."""
-    preset.delete()
+    with transaction.atomic():
+        audit("preset.delete", preset, old={"name": preset.name, "settings": preset.config})
+        preset.delete()
 
 
 def presets_visible(user: User | AnonymousUser, organization_id: int | None = None) -> OrganizationQuerySet:

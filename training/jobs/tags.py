@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
 
 from training.jobs.transition import NotAllowed, job_locked
 from training.models import JobTag, TrainingJob, User
+from training.people.audit import audit_changes
 from training.people.roles import organization_of
 
 MOST = 20  # on one job
@@ -34,26 +34,23 @@ def job_tag(job: TrainingJob, names: Iterable[str]) -> list[str]:
     with job_locked(job.pk) as locked:
         _writable(locked)
         has = set(locked.tags.values_list("name", flat=True))
-        if len(has | set(wanted)) > MOST:
-            raise ValidationError({"tag": f"A job has at most {MOST} tags."})
-        _add(job, [name for name in dict.fromkeys(wanted) if name not in has])
-    return sorted(has | set(wanted))
+        return _put(locked, has, has | set(wanted))
 
 
 def job_untag(job: TrainingJob, names: Iterable[str]) -> list[str]:
     """Take tags off a job; all that it has afterwards. Those that it has not are no error; raises NotAllowed."""
     with job_locked(job.pk) as locked:
         _writable(locked)
-        locked.tags.filter(name__in=[" ".join(name.split()) for name in names]).delete()
-        return list(locked.tags.values_list("name", flat=True))
+        has = set(locked.tags.values_list("name", flat=True))
+        return _put(locked, has, has - {" ".join(name.split()) for name in names})
 
 
 def job_tags_set(job: TrainingJob, names: Iterable[str]) -> list[str]:
     """Give a job exactly these tags. Raises ValidationError and NotAllowed, and changes nothing then."""
     wanted = [tag_clean(name) for name in names]
-    with transaction.atomic():
-        job_untag(job, [name for name in job.tags.values_list("name", flat=True) if name not in wanted])
-        return job_tag(job, wanted)
+    with job_locked(job.pk) as locked:
+        _writable(locked)
+        return _put(locked, set(locked.tags.values_list("name", flat=True)), set(wanted))
 
 
 def tags_known(user: User, limit: int = 200) -> list[str]:
@@ -67,8 +64,13 @@ def _writable(job: TrainingJob) -> None:
         raise NotAllowed("This job has been deleted.")
 
 
-def _add(job: TrainingJob, names: list[str]) -> None:
+def _put(job: TrainingJob, has: set[str], wanted: set[str]) -> list[str]:
+    """Give the locked job, which has some tags, the wanted ones and no others; they, by name."""
+    if len(wanted) > MOST and wanted - has:
+        raise ValidationError({"tag": f"A job has at most {MOST} tags."})
     organization_id = organization_of(job)
-    JobTag.objects.bulk_create(
-        [JobTag(organization_id=organization_id, job_id=job.pk, name=name) for name in names], ignore_conflicts=True
-    )
+    job.tags.filter(name__in=has - wanted).delete()
+    rows = [JobTag(organization_id=organization_id, job_id=job.pk, name=name) for name in sorted(wanted - has)]
+    JobTag.objects.bulk_create(rows, ignore_conflicts=True)
+    audit_changes("job.tag", job, {"tags": sorted(has)}, {"tags": sorted(wanted)})
+    return sorted(wanted)

@@ -84,7 +84,8 @@ class WaitingJob:
 def workers_seen(user: User | AnonymousUser | None = None, away: timedelta = WORKERS_FOR) -> list[WorkerSeen]:
     """The workers of the last day, those that live first; with what runs on them as far as `user` may know it."""
     now = timezone.now()
-    workers = Worker.objects.filter(seen_at__gte=now - away).prefetch_related("slots__attempt__job")
+    rows = Worker.objects.exclude(queues="inference")  # those try pictures, and take no jobs
+    workers = rows.filter(seen_at__gte=now - away).prefetch_related("slots__attempt__job")
     lately = now - timedelta(seconds=WORKER_SEEN_SECONDS)
     found = list(workers.order_by("name")[:SHOWN])
     held = {slot.attempt.job_id for one in found for slot in one.slots.all() if slot.attempt}

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('training', '0014_chart_layout'),
+        ('training', '0015_job_notes'),
     ]
 
     operations = [

@@ -13,6 +13,7 @@ from training.models.imported import ImportedRun
 from training.models.inference import InferenceJob, InferenceState
 from training.models.invitation import Invitation
 from training.models.job import ErrorType, JobAttempt, JobState, Priority, TrainingJob
+from training.models.job_notes import JobNotes
 from training.models.journal import (
     FollowerCursor,
     JournalRecord,
@@ -64,6 +65,7 @@ __all__ = [
     "InferenceState",
     "Invitation",
     "JobAttempt",
+    "JobNotes",
     "JobPreset",
     "JobState",
     "JobTag",

@@ -1,4 +1,4 @@
-"""The web pages of experiments: the jobs side by side, notes that nobody overwrites unread, tags, stars, archive."""
+"""The web pages of experiments: the jobs side by side, tags, stars, archive. Their notes: `notes`."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -20,7 +20,6 @@ from training.pages.fields import errors_put
 from training.pages.projects import project_or_404
 from training.people.roles import Action, allowed, require
 from training.projects import services
-from training.projects.notes import NOTES_LENGTH, NotesChanged, experiment_notes_write
 from training.projects.results import ordered_by_best, results_of
 from training.projects.selectors import experiment_find
 from training.projects.stars import jobs_starred, star_given, star_set
@@ -42,26 +41,15 @@ class ExperimentForm(forms.Form):
     )
 
 
-class NotesForm(forms.Form):
-    """The notes, and which version of them was read."""
-
-    use_required_attribute = False
-    notes = forms.CharField(
-        required=False,
-        strip=False,
-        max_length=NOTES_LENGTH + 1000,
-        widget=forms.Textarea({"rows": 16, "class": "mono"}),
-        help_text="Markdown: # heading, **bold**, - list, [text](https://…), `code`, | tables |.",
-    )
-    version = forms.IntegerField(min_value=0, max_value=2**31 - 1, widget=forms.HiddenInput)
-
-
 @require_GET
 @signed_in
 def experiment_page(request: HttpRequest, experiment_id: int) -> HttpResponseBase:
-    """An experiment with its notes and its jobs, the newest or the best first."""
+    """An experiment with its notes and its jobs, the newest or the best first; the archived ones on wish."""
     user, experiment = person(request), experiment_or_404(request, experiment_id)
-    jobs = jobs_visible(user).filter(experiment=experiment)
+    every = jobs_visible(user).filter(experiment=experiment)
+    put_away = every.filter(archived_at__isnull=False).count()
+    archived = bool(put_away) and "archived" in request.GET
+    jobs = every.filter(archived_at__isnull=not archived)
     sort = "best" if request.GET.get("sort") == "best" else "newest"
     page = Paginator(ordered_by_best(jobs) if sort == "best" else jobs, ROWS).get_page(request.GET.get("page"))
     shown, project = list(page.object_list), experiment.project
@@ -69,14 +57,20 @@ def experiment_page(request: HttpRequest, experiment_id: int) -> HttpResponseBas
     open_for_jobs = not (experiment.archived_at or project.archived_at)
     context = {
         "experiment": experiment,
+        "noted": experiment,
+        "notes_address": reverse("experiment-notes", args=[experiment.pk]),
+        "can_note": allowed(user, Action.EDIT_EXPERIMENT, experiment),
         "results": results_of(shown),
         "starred_jobs": jobs_starred(user, shown),
         "starred": star_given(user, experiment),
         "page": page,
         "total": page.paginator.count,
         "sort": sort,
-        "query": "sort=best&" if sort == "best" else "",
+        "query": ("archived=1&" if archived else "") + ("sort=best&" if sort == "best" else ""),
+        "archived": archived,
+        "put_away": put_away,
         "can_edit": allowed(user, Action.EDIT_EXPERIMENT, experiment),
+        "can_archive": allowed(user, Action.ARCHIVE_EXPERIMENT, experiment),
         "can_create": open_for_jobs and allowed(user, Action.CREATE_JOB, experiment),
         "new_job": urlencode(names),
     }
@@ -116,32 +110,12 @@ def experiment_edit(request: HttpRequest, experiment_id: int) -> HttpResponseBas
     return render(request, "training/form_page.html", context, status=422 if form.errors else 200)
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@signed_in
-def experiment_notes(request: HttpRequest, experiment_id: int) -> HttpResponseBase:
-    """The notes to be written; where somebody else wrote meanwhile, both texts to decide between (409)."""
-    experiment = _editable(request, experiment_id)
-    initial = {"notes": experiment.notes, "version": experiment.notes_version}
-    form = NotesForm(request.POST or None, initial=initial)
-    if request.method != "POST" or not form.is_valid():
-        return _notes_page(request, experiment, form, 422 if form.errors else 200)
-    said = form.cleaned_data
-    try:
-        experiment_notes_write(experiment, said["notes"], said["version"], person(request))
-    except NotesChanged as changed:
-        form = NotesForm(initial={"notes": said["notes"], "version": changed.experiment.notes_version})
-        return _notes_page(request, experiment, form, 409, theirs=changed.experiment)
-    except ValidationError as error:
-        errors_put(form, error)
-        return _notes_page(request, experiment, form, 422)
-    return redirect(f"{reverse('experiment-page', args=[experiment_id])}#notes")
-
-
 @require_POST
 @signed_in
 def experiment_archive(request: HttpRequest, experiment_id: int) -> HttpResponseBase:
     """Archive the experiment, or bring it back with `archived=no`."""
-    experiment = _editable(request, experiment_id)
+    experiment = experiment_or_404(request, experiment_id)
+    require(person(request), Action.ARCHIVE_EXPERIMENT, experiment)
     archived = request.POST.get("archived") != "no"
     services.experiment_archive(experiment, archived, by=person(request))
     name = plain_text(experiment.name)
@@ -186,13 +160,6 @@ def _star(request: HttpRequest, what: Any, noun: str) -> HttpResponseBase:
     if not url_has_allowed_host_and_scheme(there, {request.get_host()}, request.is_secure()):
         there = reverse(f"{noun}-page", args=[what.pk])
     return redirect(there)
-
-
-def _notes_page(
-    request: HttpRequest, experiment: Experiment, form: NotesForm, status: int, theirs: Experiment | None = None
-) -> HttpResponseBase:
-    context = {"experiment": experiment, "form": form, "theirs": theirs}
-    return render(request, "training/experiment_notes.html", context, status=status)
 
 
 def _tags(form: ExperimentForm) -> list[str]:

@@ -13,6 +13,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from training.datasets.formats.registry import format_list
 from training.datasets.scan import DatasetError
 from training.datasets.selectors import class_counts
 from training.datasets.services import NAME_LENGTH
@@ -28,6 +29,7 @@ from training.pages.fields import errors_put
 from training.people.roles import Action, allowed, organizations_where, require
 
 ROWS = 50
+GIVEN = ("folder", "address", "name", "format", "task")  # what an address may fill in
 
 
 class ImportForm(forms.Form):
@@ -56,6 +58,11 @@ class ImportForm(forms.Form):
         widget=forms.TextInput({"autocomplete": "off"}),
     )
 
+    format = forms.ChoiceField(required=False, help_text="As a rule it is recognised.")
+    task = forms.ChoiceField(
+        required=False, label="Task", help_text="What the labels are for, where they can be read in several ways."
+    )
+
     def __init__(self, choices: list[Organization], data: Any = None, initial: Any = None) -> None:
         super().__init__(data, initial=initial, auto_id="import-%s")
         field = self.fields["organization"]
@@ -70,6 +77,11 @@ class ImportForm(forms.Form):
             self.fields["address"].help_text = f"Below {', '.join(places)}."
         else:
             self.fields["address"].widget = forms.HiddenInput()
+        formats = format_list()
+        tasks = dict.fromkeys(one.TASK for one in formats.values())
+        labels = [("", "Recognise it"), *((name, one.LABEL) for name, one in formats.items())]
+        self.fields["format"].choices = labels  # type: ignore[attr-defined]
+        self.fields["task"].choices = [("", "Recognise it"), *((one, one) for one in tasks)]  # type: ignore[attr-defined]
         folder = str(self["folder"].value() or "")
         self.fields["name"].widget.attrs["placeholder"] = Path(folder).name
 
@@ -89,14 +101,13 @@ def import_new(request: HttpRequest) -> HttpResponseBase:
         if form.is_valid():
             said = form.cleaned_data
             try:
-                asked = services.import_ask(
-                    said["organization"], said["name"], said["folder"], user, address=said["address"]
-                )
+                kind = {"format_name": said["format"], "task_type": said["task"], "address": said["address"]}
+                asked = services.import_ask(said["organization"], said["name"], said["folder"], user, **kind)
                 return redirect("import-page", import_id=asked.pk)
             except ValidationError as error:
                 errors_put(form, error)
     else:
-        form = ImportForm(choices, initial={name: request.GET.get(name, "") for name in ("folder", "address", "name")})
+        form = ImportForm(choices, initial={name: request.GET.get(name, "") for name in GIVEN})
         if request.GET.get("organization"):
             form.initial["organization"] = request.GET["organization"]
     return _form_page(request, form, choices)

@@ -23,6 +23,7 @@ def limits_fields(choice: JobChoice) -> dict[str, forms.Field]:
     return {
         "priority": forms.ChoiceField(
             required=False,
+            initial=USUAL,
             choices=[(name, Priority[name.upper()].label) for name in reversed(offered)],
             help_text=f"Among the jobs that wait for the same machines.{told}",
         ),

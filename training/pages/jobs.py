@@ -22,6 +22,7 @@ from training.pages.doors import job_or_404, person, signed_in
 from training.pages.job_again import rights_to_run
 from training.pages.job_keeping import job_keeping, rights_to_keep
 from training.pages.job_log import log_context
+from training.pages.notes import job_noted
 from training.people.roles import Action, allowed, require
 from training.projects.chart_layout import chart_layout_of
 from training.projects.stars import star_given
@@ -36,7 +37,7 @@ def job_page(request: HttpRequest, job_id: int) -> HttpResponseBase:
     window = line_window(job_id, LineFilter())
     context |= log_context(job, LineFilter()) | {"window": window, "sources": line_sources(job_id)}
     context |= _rights(request, job) | {"settings": sorted(job.config.items()), "now": time.time()}
-    context |= job_keeping(request, job)
+    context |= job_keeping(request, job) | job_noted(request, job)
     parent = job_parent(request.user, job)
     context |= {"starred": star_given(person(request), job), "parent": parent}
     context |= {"parent_differences": job_differences(parent, job) if parent else []}

@@ -47,14 +47,14 @@ def project_index(request: HttpRequest) -> HttpResponseBase:
 @require_GET
 @signed_in
 def project_page(request: HttpRequest, project_id: int) -> HttpResponseBase:
-    """A project: its experiments, those with a tag if the address names one, and all of its jobs."""
+    """A project: its experiments, those with a tag if the address names one, and its jobs but the archived ones."""
     user = person(request)
     project = project_or_404(request, project_id)
     if "experiment" in request.GET:  # where an experiment was shown before it had a page
         return _experiment_page(project, request.GET["experiment"])
     archived, tag = "archived" in request.GET, request.GET.get("tag", "")[: services.TAG_LENGTH].replace("\x00", "")
     experiments = project_experiments(project, user, archived, tag)
-    jobs = jobs_visible(user).filter(experiment__project=project)
+    jobs = jobs_visible(user).filter(experiment__project=project, archived_at=None)
     page = Paginator(jobs.filter(experiment__in=experiments.values("pk")) if tag or archived else jobs, ROWS)
     context = {
         "project": project,

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from training.models import Checkpoint, PretrainedWeights
 from training.pages.doors import person, signed_in
-from training.people.roles import Action, allowed, organizations_where, require
+from training.people.roles import Action, allowed_each, organizations_where, require
 from training.storage.store import ObjectMissing
 from training.weights import (
     WeightsInUse,
@@ -29,10 +29,11 @@ ROWS = 50
 def weights_index(request: HttpRequest) -> HttpResponseBase:
     user = person(request)
     page = Paginator(weights_visible(user).annotate(job_count=Count("jobs")), ROWS).get_page(request.GET.get("page"))
+    shown = list(page.object_list)
     context = {
         "page": page,
         "total": page.paginator.count,
-        "rows": [(row, allowed(user, Action.DELETE_WEIGHTS, row)) for row in page.object_list],
+        "rows": list(zip(shown, allowed_each(user, Action.DELETE_WEIGHTS, shown), strict=True)),
         "organizations": organizations_where(user, Action.UPLOAD_WEIGHTS),
         "choices": [(framework, task) for framework, tasks in frameworks_known().items() for task in tasks],
         "endings": ",".join(endings_known()),

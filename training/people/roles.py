@@ -42,6 +42,7 @@ class Action(StrEnum):
     CANCEL_IMPORT = "cancel this import"
     CREATE_EXPERIMENT = "create experiments"
     EDIT_EXPERIMENT = "edit this experiment"
+    ARCHIVE_EXPERIMENT = "archive this experiment"
     CREATE_PRESET = "save presets"
     EDIT_PRESET = "change this preset"
     EXPORT_MODEL = "export this model"
@@ -101,6 +102,7 @@ MATRIX: dict[Action, Least] = {
     Action.CANCEL_IMPORT: ENGINEERS_OWN,
     Action.CREATE_EXPERIMENT: Least(Role.STANDARD_ENGINEER),
     Action.EDIT_EXPERIMENT: ENGINEERS_OWN,
+    Action.ARCHIVE_EXPERIMENT: Least(Role.MANAGER),
     Action.CREATE_PRESET: Least(Role.STANDARD_ENGINEER),
     Action.EDIT_PRESET: Least(Role.MANAGER, own=Role.STANDARD_ENGINEER),
     Action.EXPORT_MODEL: ENGINEERS_OWN,

@@ -8,7 +8,7 @@ from training.jobs.selectors import jobs_visible
 from training.models import Experiment, ExperimentTag, JobState, Project, Star, TrainingJob, User
 from training.models.visibility import OrganizationQuerySet
 
-KEPT = Q(experiments__jobs__deleted_at=None)
+KEPT = Q(experiments__jobs__deleted_at=None, experiments__jobs__archived_at=None)
 RUNNING_OR_WAITING = [*ACTIVE, JobState.QUEUED]
 TAGS_SHOWN = 100
 
@@ -49,7 +49,7 @@ def project_experiments(
     rows = experiments_visible(user).filter(project=project, archived_at__isnull=not archived)
     if tag:
         rows = rows.filter(tags__name=tag)
-    kept = Q(jobs__deleted_at=None)
+    kept = Q(jobs__deleted_at=None, jobs__archived_at=None)
     counted = rows.annotate(
         starred=Exists(Star.objects.filter(experiment=OuterRef("pk"), user__pk=user.pk or 0)),
         job_count=Count("jobs", filter=kept, distinct=True),
@@ -79,8 +79,8 @@ def experiments_starred(user: User, limit: int) -> list[Experiment]:
 
 
 def jobs_starred(user: User, limit: int) -> list[TrainingJob]:
-    """The jobs that a person has starred and still sees, those starred last first."""
-    rows = jobs_visible(user).filter(stars__user=user)
+    """The jobs that a person has starred and still sees, those starred last first; no archived ones."""
+    rows = jobs_visible(user).filter(stars__user=user, archived_at=None)
     return list(rows.order_by("-stars__created_at", "-id")[:limit])
 
 

@@ -33,6 +33,7 @@ from training.models import (
     FollowerCursor,
     ImportedRun,
     InferenceJob,
+    JobNotes,
     JobPreset,
     JobState,
     JobTag,
@@ -104,6 +105,7 @@ def fill(cast: SimpleNamespace, worker: Worker, number: int) -> None:
     DiskUse.objects.create(place=f"place {number}", measured_at=timezone.now())
     ImportedRun.objects.create(organization=cast.organization, job=job, source="mlflow", run=str(number))
     JobTag.objects.create(organization=cast.organization, job=job, name="baseline")
+    JobNotes.objects.create(job=job, notes="Larger images", notes_by=cast.owner)
     MetricSeries.objects.create(job=job, name="loss", attempt=1)
     ExperimentTag.objects.create(experiment=cast.experiment, name=f"t{number}")
     Star.objects.create(user=member, job=job)

@@ -1,5 +1,6 @@
 """The audit log: every change of a person's leaves one entry, in its own transaction, and entries stay as they are."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -7,11 +8,17 @@ from django.db import DatabaseError, connection, transaction
 from django.test import Client
 from django.urls import reverse
 
-from training.jobs.services import job_cancel, job_restart
-from training.models import AppendOnly, AuditEntry, JobState, User
+from training.imports.services import import_ask, import_cancel
+from training.jobs.draining import worker_drain, worker_undrain
+from training.jobs.keeping import job_archive, job_delete, job_unarchive, job_undelete
+from training.jobs.presets import preset_delete, preset_save, preset_update
+from training.jobs.services import job_cancel, job_prioritize, job_restart
+from training.jobs.tags import job_tags_set
+from training.models import AppendOnly, AuditEntry, JobState, Priority, User, Worker
 from training.people.audit import HIDDEN, audit, audit_changes
 from training.people.keys import key_create, key_revoke
 from training.tests.conftest import job_make
+from training.tests.datasets_folder import folder_write
 from training.tests.test_pages import browser
 
 pytestmark = pytest.mark.django_db
@@ -117,3 +124,45 @@ def test_forwarded_addresses_count_only_from_a_trusted_proxy(
     headers = {"X-Forwarded-For": "198.51.100.1, 203.0.113.7"}
     browser(cast.owner).post(reverse("job-cancel", args=[job_make(cast).pk]), headers=headers)
     assert entries("job.cancel")[0].address == expected
+
+
+def test_what_people_do_with_jobs_is_told_once_each(cast: SimpleNamespace) -> None:
+    job = job_make(cast, JobState.FAILED)
+    for _ in range(2):  # a repeat changes nothing, and is not told
+        job_prioritize(job, cast.owner, Priority.HIGH)
+        job_tags_set(job, ["one", "two"])
+        job_archive(job)
+    job_unarchive(job)
+    job_delete(job, cast.owner)
+    job_undelete(job)
+    told = list(AuditEntry.objects.order_by("id").values_list("action", "old", "new"))
+    assert told == [
+        ("job.prioritize", {"priority": 0}, {"priority": 1}),
+        ("job.tag", {"tags": []}, {"tags": ["one", "two"]}),
+        ("job.archive", None, None),
+        ("job.unarchive", None, None),
+        ("job.delete", None, None),
+        ("job.undelete", None, None),
+    ]
+
+
+def test_presets_and_imports_and_workers_are_told(cast: SimpleNamespace, worker: Worker, tmp_path: Path) -> None:
+    preset = preset_save(cast.organization, "example", "detection", "night", {"epochs": 2}, cast.owner)
+    preset_update(preset, {"epochs": 3})
+    preset_update(preset, {"epochs": 3})
+    preset_delete(preset)
+    asked = import_ask(cast.organization, "pets", str(folder_write(tmp_path / "pets")), cast.owner)
+    import_cancel(asked)
+    for _ in range(2):
+        worker_drain(worker)
+    worker_undrain(worker)
+    assert list(AuditEntry.objects.order_by("id").values_list("action", "organization_id")) == [
+        ("preset.save", cast.organization.pk),
+        ("preset.update", cast.organization.pk),
+        ("preset.delete", cast.organization.pk),
+        ("dataset_import.ask", cast.organization.pk),
+        ("dataset_import.cancel", cast.organization.pk),
+        ("worker.drain", None),
+        ("worker.undrain", None),
+    ]
+    assert entries("preset.update")[0].new == {"settings": {"epochs": 3}}

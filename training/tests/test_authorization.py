@@ -291,8 +291,11 @@ TABLE = [
     Line("GET", "experiment-notes", ADVANCED_FORM, PAGE_HID),
     Line("POST", "experiment-notes", ADVANCED_SENT, PAGE_HID, data="unfilled"),
     Line("POST", "experiment-notes", NEW_JOB, PAGE_HID, data="unfilled", mine=True),
-    Line("POST", "experiment-archive", ANY_JOB, PAGE_HID),
-    Line("POST", "experiment-archive", OWN_JOB, PAGE_HID, mine=True),
+    Line("GET", "job-notes", ADVANCED_FORM, PAGE_HID),
+    Line("POST", "job-notes", ADVANCED_SENT, PAGE_HID, data="unfilled"),
+    Line("POST", "job-notes", NEW_JOB, PAGE_HID, data="unfilled", mine=True),
+    Line("POST", "experiment-archive", MANAGERS, PAGE_HID),
+    Line("POST", "experiment-archive", MANAGERS, PAGE_HID, mine=True),
     Line("POST", "experiment-star", REDIRECT, PAGE_HID),
     Line("POST", "job-star", REDIRECT, PAGE_HID),
     Line("POST", "chart-layout", LAYOUT, PAGE_HID, data="layout"),  # one's own way to look at what one may see
@@ -313,7 +316,7 @@ TABLE = [
     Line("POST", "api:job-cancel", REST_OWN, REST_HID, mine=True),
     Line("POST", "api:job-restart", REST_ANY, REST_HID, data="nothing", state=JobState.FAILED),
     Line("POST", "api:job-restart", REST_OWN, REST_HID, mine=True, data="nothing", state=JobState.FAILED),
-    Line("POST", "api:job-clone", REST_MADE, REST_HID, data="nothing"),
+    Line("POST", "api:job-clone", REST_TEST_OWN, REST_HID, data="nothing"),  # 422: it has no data to train on
     Line("GET", "api:job-metrics-table", REST, REST_HID),
     Line("GET", "api:job-checkpoints", REST, REST_HID),
     Line("GET", "api:checkpoint", REST, REST_HID),
@@ -385,8 +388,12 @@ TABLE = [
     Line("DELETE", "api:weights-remove", REST_GONE, REST_HID),
     Line("DELETE", "api:weights-remove", REST_MINE, REST_HID, mine=True),
     Line("GET", "api:worker-list", REST, REST),
-    Line("PATCH", "api:experiment-change", REST_ANY, REST_HID, data="change"),
-    Line("PATCH", "api:experiment-change", REST_OWN, REST_HID, data="change", mine=True),
+    Line("PATCH", "api:experiment-change", REST_ANY, REST_HID, data="name"),
+    Line("PATCH", "api:experiment-change", REST_OWN, REST_HID, data="name", mine=True),
+    Line("PATCH", "api:experiment-change", REST_BOSS, REST_HID, data="archive", mine=True),
+    Line("GET", "api:job-notes", REST, REST_HID),
+    Line("PUT", "api:job-notes", REST_ANY, REST_HID, data="notes"),
+    Line("PUT", "api:job-notes", REST_OWN, REST_HID, data="notes", mine=True),
     Line("PUT", "api:experiment-notes", REST_ANY, REST_HID, data="notes"),
     Line("PUT", "api:experiment-star", REST_STAR, REST_HID),
     Line("DELETE", "api:experiment-star", REST_STAR, REST_HID),
@@ -520,8 +527,7 @@ def objects_make(world: SimpleNamespace, maker: User, state: JobState = JobState
 
 @pytest.fixture(autouse=True)
 def no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
-    for door in ("pages", "rest"):
-        monkeypatch.setattr(f"observability.{door}.wake", lambda: None)
+    monkeypatch.setattr("observability.requests.wake", lambda: None)
 
 
 @pytest.fixture
@@ -641,7 +647,7 @@ def ask(line: Line, world: SimpleNamespace, actor: str, made: SimpleNamespace) -
                 "sha256": "0" * 64,
             }
         ),
-        "job": json.dumps({"experiment": made.experiment.pk, "trainer": "ultralytics", "model_name": "yolo11n.yaml"}),
+        "job": json.dumps({"experiment": made.experiment.pk, "trainer": "example", "model_name": "halving"}),
     }
     body = forms[line.data]
     kind = {"content_type": "application/json"} if isinstance(body, str) else {}

@@ -11,6 +11,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from training.api.rest import api
+from training.datasets.services import dataset_import
 from training.models import DatasetImport, JobState, Project, TrainingJob
 from training.people.keys import key_create
 from training.tests.conftest import job_make
@@ -31,7 +33,7 @@ def test_the_examples_of_the_guide_run(cast: SimpleNamespace, live_server: Any, 
     for _ in range(2):
         job_make(cast)
     _, key = key_create(cast.owner, cast.organization, "guide", write=True)
-    folder_write(tmp_path / "bottles")
+    dataset_import(cast.organization, "bottles", folder_write(tmp_path / "bottles"), cast.owner)
     (tmp_path / "bottles" / "notes.md").write_bytes(b"x" * 9_000_000)  # so that there are two parts
     with zipfile.ZipFile(tmp_path / "bottles.zip", "w") as packed:
         for path in sorted((tmp_path / "bottles").rglob("*")):
@@ -52,5 +54,15 @@ def test_the_examples_of_the_guide_run(cast: SimpleNamespace, live_server: Any, 
 
 def test_the_guide_has_examples_for_every_way() -> None:
     text = "\n".join(examples())
-    for word in ("Idempotency-Key", "If-Match", "format=parquet", "format=csv", "/clone", "/cancel", "next"):
+    for word in ("Idempotency-Key", "If-Match", "format=parquet", "format=csv", "/clone", "/cancel", "next", "/notes"):
         assert word in text
+
+
+def test_the_guide_names_what_there_is() -> None:
+    routes = api.get_openapi_schema()["paths"]
+    there = {(method.upper(), path.removeprefix("/api/v1/training")) for path in routes for method in routes[path]}
+    calls = re.findall(r"`((?:GET|POST|PUT|PATCH|DELETE)[A-Z ]*) (/[^`]*)`", GUIDE.read_text())
+    told = {(method, path) for methods, path in calls for method in methods.split()}
+    assert not told - there, "the guide names calls that there are not"
+    nouns = {path.split("/")[1] for _, path in there}
+    assert nouns == {path.split("/")[1] for _, path in told}

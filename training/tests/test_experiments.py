@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from training.models import Experiment, JobState, MetricSummary, Role, Star, TrainingJob
+from training.models import AuditEntry, Experiment, JobState, MetricSummary, Role, Star, TrainingJob
 from training.projects.notes import NotesChanged, experiment_notes_write
 from training.projects.results import results_of
 from training.projects.services import experiment_edit
@@ -57,24 +57,32 @@ def test_markdown_reads_what_people_write() -> None:
     assert html.count('rel="noopener noreferrer nofollow"') == 2
 
 
-def test_notes_are_written_and_shown(cast: SimpleNamespace, address: str) -> None:
+@pytest.fixture(params=["experiment", "job"])
+def noted(request: pytest.FixtureRequest, cast: SimpleNamespace) -> str:
+    """The address of something that one writes notes on."""
+    return f"/experiments/{cast.experiment.pk}/" if request.param == "experiment" else f"/jobs/{job_make(cast).pk}/"
+
+
+def test_notes_are_written_and_shown(cast: SimpleNamespace, noted: str) -> None:
     owner = browser(cast.owner)
-    response = owner.post(f"{address}notes/", {"notes": "Larger images **helped**", "version": 0})
-    assert response["Location"] == f"{address}#notes"
-    page = text_of(owner, address)
+    response = owner.post(f"{noted}notes/", {"notes": "Larger images **helped**", "version": 0})
+    assert response["Location"] == f"{noted}#notes"
+    page = text_of(owner, noted)
     assert "<strong>helped</strong>" in page and "owner, " in page
+    entry = AuditEntry.objects.latest("pk")
+    assert entry.action.endswith(".notes") and entry.new == {"notes": "Larger images **helped**"}
 
 
-def test_the_second_of_two_writers_sees_both_texts_and_decides(cast: SimpleNamespace, address: str) -> None:
-    other = browser(person("other", cast.organization, Role.MANAGER))
-    other.post(f"{address}notes/", {"notes": "Theirs <b>", "version": 0})
-    response = browser(cast.owner).post(f"{address}notes/", {"notes": "Mine <i>", "version": 0})
+def test_the_second_of_two_writers_sees_both_texts_and_decides(cast: SimpleNamespace, noted: str) -> None:
+    other, owner = browser(person("other", cast.organization, Role.MANAGER)), browser(cast.owner)
+    other.post(f"{noted}notes/", {"notes": "Theirs <b>", "version": 0})
+    response = owner.post(f"{noted}notes/", {"notes": "Mine <i>", "version": 0})
     page = response.content.decode()
     assert response.status_code == 409 and "other has changed these notes" in page
     assert "Theirs &lt;b&gt;" in page and "Mine &lt;i&gt;" in page and 'name="version" value="1"' in page
-    assert Experiment.objects.get().notes == "Theirs <b>"
-    browser(cast.owner).post(f"{address}notes/", {"notes": "Both", "version": 1})
-    assert Experiment.objects.get().notes == "Both"
+    assert "Theirs &lt;b&gt;" in text_of(owner, f"{noted}notes/")
+    owner.post(f"{noted}notes/", {"notes": "Both", "version": 1})
+    assert "Both" in text_of(owner, noted)
 
 
 def test_the_same_text_twice_is_no_conflict(cast: SimpleNamespace) -> None:

@@ -20,7 +20,7 @@ from training.imports.services import import_ask, import_cancel
 from training.imports.work import Stopped, Telling, import_claim, import_run, imports_reap
 from training.jobs.clock import now_plus
 from training.jobs.transition import NotAllowed
-from training.models import Dataset, DatasetImport, ImportState, Membership, Role
+from training.models import AuditEntry, Dataset, DatasetImport, ImportState, Membership, Role
 from training.tests.conftest import person
 from training.tests.datasets_folder import folder_write, write
 from training.tests.test_pages import EVIL, browser, text_of
@@ -80,6 +80,42 @@ def test_what_cannot_be_trained_on_fails_with_the_report(cast: SimpleNamespace, 
     asked = run(import_ask(cast.organization, "", str(folder), cast.owner))
     assert asked.state == ImportState.FAILED and asked.report["problem_count"] and "can be used" in asked.error
     assert not Dataset.objects.exists() and not files_left(tmp_path)
+
+
+def doubtful(top: Path) -> Path:
+    """A folder whose labels are quadrilaterals: outlines, or boxes that are turned."""
+    folder_write(top)
+    for label in top.rglob("*.txt"):
+        label.write_text("0 0.2 0.2 0.6 0.25 0.55 0.7 0.15 0.6\n")
+    return top
+
+
+def test_a_folder_in_doubt_is_asked_back_and_read_as_a_person_says(cast: SimpleNamespace, tmp_path: Path) -> None:
+    top, owner = doubtful(tmp_path / "tilted"), browser(cast.owner)
+    asked = run(import_ask(cast.organization, "tilted", str(top), cast.owner))
+    choices = [one["format"] for one in asked.report["candidates"]]
+    assert asked.state == ImportState.FAILED and choices == ["yolo_obb", "yolo_segment"]
+    page = text_of(owner, f"/imports/{asked.pk}/")
+    assert "Which is it?" in page and 'name="format" value="yolo_obb"' in page and "--task" not in page
+    said = {"organization": cast.organization.pk, "folder": str(top), "name": "tilted", "format": "yolo_obb"}
+    again = DatasetImport.objects.get(pk=int(owner.post("/datasets/import/", said)["Location"].split("/")[2]))
+    assert run(again).state == ImportState.COMPLETED and Dataset.objects.get().task_type == "obb"
+    guest = browser(cast.teammate)
+    assert "Which is it?" in text_of(guest, f"/imports/{asked.pk}/") and "yolo_obb" not in text_of(
+        guest, f"/imports/{asked.pk}/"
+    )
+
+
+def test_format_and_task_can_be_said_from_the_beginning(cast: SimpleNamespace, tmp_path: Path) -> None:
+    top = doubtful(tmp_path / "tilted")
+    asked = import_ask(cast.organization, "a", str(top), cast.owner, task_type="segmentation")
+    assert run(asked).dataset.task_type == "segmentation"
+    with pytest.raises(ValidationError, match="There is no format papyrus"):
+        import_ask(cast.organization, "b", str(top), cast.owner, format_name="papyrus")
+    said = {"organization": cast.organization.pk, "folder": str(top), "format": "yolo_obb", "task": "pose"}
+    refused = browser(cast.owner).post("/datasets/import/", said)
+    assert refused.status_code == 422 and "yolo_obb is not for pose" in refused.content.decode()
+    assert AuditEntry.objects.filter(action="dataset_import.ask").count() == 1
 
 
 def test_a_break_of_our_own_is_a_failure_and_no_riddle(

@@ -18,6 +18,7 @@ from django.test import Client
 from django.utils import timezone
 from PIL import Image
 
+from training.execution.workers import worker_present
 from training.inference import run, services
 from training.inference.picture import picture_clean
 from training.inference.result import BadResult, result_read
@@ -29,7 +30,8 @@ from training.inference.services import (
     inferences_sweep,
 )
 from training.jobs.keeping import job_delete, jobs_purge
-from training.models import Checkpoint, InferenceJob, InferenceState, JobAttempt, JobState, TrainingJob
+from training.jobs.waiting import workers_seen
+from training.models import Checkpoint, InferenceJob, InferenceState, JobAttempt, JobState, TrainingJob, Worker
 from training.storage.store import internal_store
 from training.tests.conftest import job_make
 from training.tests.datasets_folder import picture
@@ -86,7 +88,7 @@ def test_a_picture_is_kept_written_anew_and_waits(cast: SimpleNamespace, job: Tr
     assert (made.state, made.width, made.height) == (InferenceState.WAITING, 20, 40)
     assert b"secret" not in internal_store().get(made.picture_key)
     page = signed_in(cast.owner).get(f"/inferences/{made.pk}/").content.decode()
-    assert "Waiting for a worker" in page and "<b>cat</b>" not in page
+    assert "No worker is running" in page and "<b>cat</b>" not in page
     shown = signed_in(cast.owner).get(f"/inferences/{made.pk}/picture/")
     assert (shown["Content-Type"], shown["X-Content-Type-Options"]) == ("image/jpeg", "nosniff")
 
@@ -152,10 +154,22 @@ def test_one_person_does_not_fill_the_queue(cast, job, monkeypatch) -> None:
 
 
 def test_the_page_says_that_no_worker_is_running(cast: SimpleNamespace, job: TrainingJob) -> None:
-    made = inference_create(cast.owner, job, picture(), "a.png")
-    InferenceJob.objects.update(created_at=timezone.now() - timedelta(seconds=60))
-    page = signed_in(cast.owner).get(f"/inferences/{made.pk}/", headers={"HX-Request": "true"}).content.decode()
-    assert "No worker is running" in page and 'hx-trigger="every 1s"' in page
+    made, owner = inference_create(cast.owner, job, picture(), "a.png"), signed_in(cast.owner)
+
+    def said() -> str:
+        return owner.get(f"/inferences/{made.pk}/", headers={"HX-Request": "true"}).content.decode()
+
+    assert "No worker is running" in said() and 'hx-trigger="every 1s"' in said()
+    here = worker_present("tries pictures", ["inference"])
+    assert "No worker is running" not in said() and not workers_seen()  # it has no slots, and takes no jobs
+    Worker.objects.update(seen_at=timezone.now() - timedelta(hours=1))
+    assert "No worker is running" in said()
+    Worker.objects.update(seen_at=timezone.now(), queues="gpu")
+    assert "No worker is running" in said() and here.pk
+    other = inference_create(cast.owner, job, picture(), "b.png")
+    lease = {"state": InferenceState.WORKING, "lease_until": timezone.now() + timedelta(minutes=1)}
+    InferenceJob.objects.filter(pk=other.pk).update(**lease)
+    assert "No worker is running" not in said()
 
 
 def test_it_is_claimed_once_and_ended_once(cast: SimpleNamespace, job: TrainingJob) -> None:

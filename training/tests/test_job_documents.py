@@ -110,6 +110,8 @@ def test_priority_and_limits_are_the_same_by_form_document_and_command(
     assert described(program, **LIMITED).status_code == 201
     facts = TrainingJob.objects.values_list("priority", "time_limit_hours", "memory_limit_gb")
     assert list(facts) == [(Priority.LOW, 1.5, 8.0)] * 3
+    plain = document_read(shown(owner.get(NEW, filled(dataset)).content.decode(), "yaml"))
+    assert not set(plain) & set(LIMITED) and '<option value="normal" selected>' in owner.get(NEW).content.decode()
     filled_again = owner.post("/jobs/new/yaml/", {"yaml": document_write(document(**LIMITED))}).content.decode()
     assert 'value="1.5"' in filled_again and '<option value="low" selected>' in filled_again
 

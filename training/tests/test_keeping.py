@@ -1,13 +1,16 @@
 """Jobs put away, deleted and brought back: marks first, and gone for good after some days."""
 
 import hashlib
+import json
 from collections.abc import Callable
 from datetime import timedelta
+from io import StringIO
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
@@ -22,9 +25,12 @@ from training.jobs.tags import job_tag, job_tags_set, job_untag, tags_known
 from training.jobs.transition import NotAllowed
 from training.models import Checkpoint, JobAttempt, JobState, JobTag, JournalRecord, Role, TrainingJob, TrainingLog
 from training.projects.selectors import project_experiments, project_list
+from training.projects.services import experiment_archive, project_archive
 from training.storage.store import internal_store
 from training.tests.conftest import job_make, person
 from training.tests.journal_entries import lines, metrics, tell
+from training.tests.rest_program import JOBS, Program
+from training.tests.test_pages import browser
 
 pytestmark = pytest.mark.django_db
 CALLS = ["started", "progress", "log", "heartbeat", "urls", "checkpoint", "artifact", "completion"]
@@ -212,3 +218,38 @@ def test_in_bulk_what_changed_since_it_was_looked_at_is_refused(cast: SimpleName
     TrainingJob.objects.filter(pk=job.pk).update(state=JobState.COMPLETED)  # `job` still says queued
     (outcome,) = jobs_bulk(cast.owner, Bulk.CANCEL, [job])
     assert "has completed already" in outcome.refusal
+
+
+def test_lists_leave_archived_jobs_out_unless_they_are_asked_for(cast: SimpleNamespace, program: Program) -> None:
+    kept, put_away = (job_make(cast, JobState.COMPLETED, name=name) for name in ("kept one", "put away"))
+    job_archive(put_away)
+    for query, names in (({}, [kept]), ({"archived": "true"}, [put_away]), ({"archived": "all"}, [put_away, kept])):
+        told = program.get(JOBS, **query).json()["items"]
+        assert [one["id"] for one in told] == [job.pk for job in names]
+        assert all((one["archived_at"] is not None) is (one["id"] == put_away.pk) for one in told)
+    assert program.get(JOBS, archived="maybe").status_code == 400
+    owner, experiment = browser(cast.owner), f"/experiments/{cast.experiment.pk}/"
+    for address in (experiment, f"/projects/{cast.experiment.project_id}/"):
+        page = owner.get(address).content.decode()
+        assert "kept one" in page and "put away" not in page
+    assert "1 archived" in owner.get(experiment).content.decode()
+    page = owner.get(experiment, {"archived": "1"}).content.decode()
+    assert "put away" in page and "kept one" not in page
+
+
+@pytest.mark.parametrize("kind", ["projects", "experiments"])
+def test_archived_projects_and_experiments_are_told_on_wish(cast: SimpleNamespace, program: Program, kind: str) -> None:
+    what = cast.experiment.project if kind == "projects" else cast.experiment
+    (project_archive if kind == "projects" else experiment_archive)(what, True)
+    place = f"/api/v1/training/{kind}"
+    assert program.get(place).json()["items"] == []
+    assert [one["id"] for one in program.get(place, archived="true").json()["items"]] == [what.pk]
+
+
+def test_the_command_leaves_out_what_is_archived_or_deleted(cast: SimpleNamespace) -> None:
+    job_archive(job_make(cast, JobState.COMPLETED, name="put away"))
+    job_delete(job_make(cast, JobState.COMPLETED, name="gone"), cast.owner)
+    for words, names in (([], []), (["--archived", "true"], ["put away"]), (["--archived", "all"], ["put away"])):
+        out = StringIO()
+        call_command("jobs", "list", *words, "--json", stdout=out)
+        assert [json.loads(row)["name"] for row in out.getvalue().splitlines()] == names

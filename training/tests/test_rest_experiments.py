@@ -9,6 +9,7 @@ from django.test import Client
 
 from training.models import Experiment, Star
 from training.people.keys import key_create
+from training.tests.conftest import job_make
 
 pytestmark = pytest.mark.django_db
 API = "/api/v1/training"
@@ -49,6 +50,16 @@ def test_notes_of_an_older_version_are_a_conflict(cast: SimpleNamespace, call: A
     answer = call("put", f"{place}/notes", {"notes": "two", "version": 0})
     assert answer.status_code == 409 and "version 1" in answer.json()["detail"]
     assert Experiment.objects.get().notes == "one"
+
+
+def test_notes_on_a_job_are_read_and_replaced(cast: SimpleNamespace, call: Any) -> None:
+    place = f"/jobs/{job_make(cast).pk}/notes"
+    there = call("get", place).json()
+    assert there == {"notes": "", "notes_version": 0, "notes_by": None, "notes_at": None}
+    made = call("put", place, {"notes": "**0.71**\n", "version": 0}).json()
+    assert (made["notes"], made["notes_version"], made["notes_by"]) == ("**0.71**", 1, "owner")
+    answer = call("put", place, {"notes": "two", "version": 0})
+    assert answer.status_code == 409 and "version 1" in answer.json()["detail"]
 
 
 def test_stars_are_set_and_taken_as_often_as_one_likes(cast: SimpleNamespace, call: Any) -> None:

@@ -18,6 +18,7 @@ RECORDS = 200  # of a job that has points
 PROJECTS, EXPERIMENTS, PEOPLE = 40, 5, 30
 RUNNING, WAITING = 30, 60
 BATCH = 2000
+CLASSES = 80  # of a dataset, each with its counts in the report
 
 
 def crowd_make(jobs: int, datasets: int, with_points: int) -> dict[str, Any]:
@@ -39,7 +40,14 @@ def crowd_make(jobs: int, datasets: int, with_points: int) -> dict[str, Any]:
     points_make(told)
     analyze()
     middle = [job for job in told if job.state == "completed" and job.deleted_at is None][len(told) // 4]
-    return {"job": middle.pk, "project": experiments[0].project_id, "dataset": data[0].pk, "rows": len(made)}
+    ids = {"organization": organization.pk}
+    return ids | {
+        "job": middle.pk,
+        "project": experiments[0].project_id,
+        "experiment": experiments[0].pk,
+        "dataset": data[0].pk,
+        "rows": len(made),
+    }
 
 
 def people_make(organization: Any) -> list[Any]:
@@ -62,10 +70,13 @@ def experiments_make(organization: Any) -> list[Any]:
 def datasets_make(organization: Any, people: list[Any], count: int) -> list[Any]:
     from training.models import Dataset
 
-    report = {"splits": {"train": {"images": 800}, "val": {"images": 200}}, "classes": [], "problems": []}
+    classes = [f"class {n}" for n in range(CLASSES)]
+    counts = [{"name": name, "instances": {"train": 40, "val": 10}} for name in classes]
+    report = {"images": 1000, "instances": 50 * CLASSES, "splits": {"train": 800, "val": 200}, "classes": counts}
+    report |= {"problems": [f"images/{n}.jpg: its label has a bad line" for n in range(100)], "problem_count": 100}
     same = {"organization": organization, "format": "yolo", "task_type": "detection", "report": report}
     made = [
-        Dataset(name=f"Bottles {n}", prefix=f"datasets/{n}", classes=["bottle"], created_by=people[n % PEOPLE], **same)
+        Dataset(name=f"Bottles {n}", prefix=f"datasets/{n}", classes=classes, created_by=people[n % PEOPLE], **same)
         for n in range(count)
     ]
     return Dataset.objects.bulk_create(made, batch_size=BATCH)

@@ -127,7 +127,7 @@ def _bar(quiet: bool) -> Iterator[Progress | None]:
 
 
 def _report_print(console: Console, report: dict[str, Any]) -> None:
-    if "format" not in report:  # nothing was read, such as where the format is in doubt
+    if "images" not in report:  # nothing was read
         return
     facts = Table(show_header=False, title="What was found", title_justify="left")
     for name in ("format", "task_type", "images", "labelled", "background", "left_out", "instances"):

@@ -102,14 +102,26 @@ def _listing(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", default=SUPPRESS, help=f"only of this {name.replace('-', ' ')}")
     parser.add_argument("--name", default=SUPPRESS, help="part of the job's name")
     parser.add_argument("--user", default=SUPPRESS, help="only what this person may see")
+    parser.add_argument(
+        "--archived",
+        choices=("false", "true", "all"),
+        default=SUPPRESS,
+        help="true: those that are archived, all: these too (default: false)",
+    )
     parser.add_argument("--limit", type=int, default=SUPPRESS, metavar="N", help="how many (default: 20)")
     parser.add_argument("--json", action="store_true", default=SUPPRESS, help="print one line of JSON per job")
 
 
 def _filtered(options: dict[str, Any]) -> QuerySet[TrainingJob]:
-    rows = TrainingJob.objects.select_related("experiment__project", "dataset", "created_by").order_by("-id")
+    rows = (
+        TrainingJob.objects.select_related("experiment__project", "dataset", "created_by")
+        .order_by("-id")
+        .filter(deleted_at=None)
+    )
     if options.get("user"):
         rows = jobs_visible(user_named(options["user"])).order_by("-id")
+    if (archived := options.get("archived", "false")) != "all":
+        rows = rows.filter(archived_at__isnull=archived == "false")
     return rows.filter(**{field: options[name] for name, field in FILTERS.items() if options.get(name)})
 
 
