@@ -74,8 +74,10 @@ def organization_keeping(request: HttpRequest, organization_id: int) -> HttpResp
     require(person(request), Action.MANAGE_ORGANIZATION, organization)
     form = KeepingForm(request.POST)
     if form.is_valid():
-        organization_keep(organization, *form.cleaned_data.values(), by=person(request))
+        organization_keep(
+            organization, form.cleaned_data["keep_epochs"], form.cleaned_data["keep_epochs_days"], by=person(request)
+        )
         messages.success(request, "Saved: maintenance follows it from its next turn on.")
     else:
-        messages.warning(request, " ".join(error for errors in form.errors.values() for error in errors))
+        messages.warning(request, " ".join(str(error) for errors in form.errors.values() for error in errors))
     return redirect("organization-page", organization_id=organization.pk)

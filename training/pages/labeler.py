@@ -1,5 +1,7 @@
 """The labeler's datasets beside one's own: a fragment that comes by itself, so that no page waits for the labeler."""
 
+from typing import Any
+
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponseBase
@@ -20,7 +22,7 @@ def labeler_datasets(request: HttpRequest) -> HttpResponseBase:
     if not labeler_configured():
         raise Http404("There is no labeler.")
     user = person(request)
-    context = {"organizations": organizations_where(user, Action.IMPORT_DATASET)}
+    context: dict[str, Any] = {"organizations": organizations_where(user, Action.IMPORT_DATASET)}
     try:
         found = LabelerClient(user).datasets()
         mine = DatasetImport.objects.visible_to(user).filter(source_kind=LABELER, source__in=[one.id for one in found])

@@ -121,7 +121,7 @@ def test_its_datasets_stand_beside_ones_own_and_are_imported(bottles: LabelerSer
     assert (dataset.name, dataset.task_type, dataset.classes) == ("Bottles 병", "detection", ["full", "empty"])
     assert len([one for one in external_store().list(dataset.prefix) if one.key.endswith(".png")]) == 8
     assert f"/datasets/{dataset.pk}/" in client.get("/datasets/labeler/").content.decode()
-    assert not list((Path(str(labeler_client.settings.DATA_DIR)) / "labeler").iterdir())
+    assert not list((labeler_client.settings.WORK_DIR / "imports").iterdir())
 
 
 def test_a_guest_sees_and_can_not_import(bottles: LabelerService, cast: SimpleNamespace) -> None:
@@ -179,7 +179,10 @@ def test_an_archive_that_is_none_of_ours_is_refused(
     ask(cast)
     done = run_import()
     assert done.state == ImportState.FAILED and said in done.error
-    assert not list((settings.WORK_DIR / "imports").iterdir()) and not (tmp_path / "data" / "out.png").exists()
+    assert (
+        not list((labeler_client.settings.WORK_DIR / "imports").iterdir())
+        and not (tmp_path / "data" / "out.png").exists()
+    )
 
 
 def test_what_is_not_what_was_announced_is_refused(bottles: LabelerService, cast: SimpleNamespace) -> None:
