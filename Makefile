@@ -33,7 +33,7 @@ test-servers: $(VENV)/.test
 # Real processes, killed, cut off and restarted, on SQLite or on the servers of DATABASE_URL and REDIS_URL; heartbeats of a second.
 test-faults: $(VENV)/.test
 	deploy/system-packages redis-server
-	$(call pytest,,platform_site/tests/test_faults.py platform_site/tests/test_faults_more.py)
+	$(call pytest,,platform_site/tests/test_faults*.py)
 
 # The pictures of the documentation, taken anew of every main page with the data of the tests.
 pictures: $(VENV)/.test
