@@ -27,8 +27,9 @@ def folder(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 
 def runners() -> list[psutil.Process]:
-    children = psutil.Process().children(recursive=True)
-    return [one for one in children if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+    """The processes of backends; other children of this one are servers of other tests."""
+    alive = [one for one in psutil.Process().children(recursive=True) if one.status() != psutil.STATUS_ZOMBIE]
+    return [one for one in alive if "observability.runner" in one.cmdline()]
 
 
 @pytest.mark.django_db

@@ -45,11 +45,11 @@ class ImportOut(Schema):
     stage: Annotated[str, Field(description="What is being done now.", examples=["Checking", "Copying"])]
     done: int
     total: Annotated[int, Field(description="Files of this stage; 0 where that is not known yet.")]
-    format_name: Annotated[str, Field(description="The format that was named, if one was.")]
-    task_type: Annotated[str, Field(description="The task that was named, if one was.")]
+    wanted_format: Annotated[str, Field(description="The format that was named, if one was.")]
+    wanted_task: Annotated[str, Field(description="The task that was named, if one was.")]
     report: Annotated[
         dict[str, Any],
-        Field(description="What was found; `choices`, if it has to be said which of them the folder is."),
+        Field(description="What was found; `candidates`, if it has to be said which of them the folder is."),
     ]
     error: str
     dataset_id: int | None

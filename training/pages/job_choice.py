@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
@@ -16,7 +17,7 @@ Data = Mapping[str, str]
 OFFERED = 100  # datasets in the list; the others are found by their words
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class JobChoice:
     """What the form offers to one person, and what of it is chosen now."""
 
@@ -36,7 +37,7 @@ class JobChoice:
         """Whether there are more datasets than the list holds, so that one looks for them by words."""
         return bool(self.words) or self.dataset_count > len(self.datasets)
 
-    @property
+    @cached_property
     def pretrained(self) -> list[PretrainedWeights]:
         """The kept weights from which such a job may begin."""
         if self.trainer is None or self.dataset is None or not self.trainer.weights:

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.decorators import sync_and_async_middleware
 
-from training.models import ApiKey, User
+from training.models import ApiKey, Role, User
 
 
 @dataclass(slots=True)
@@ -21,6 +21,12 @@ class Origin:
 
     request: HttpRequest | None = None
     key: ApiKey | None = None
+    roles: dict[tuple[int, int], Role | None] = field(default_factory=dict)
+
+    @property
+    def only_reads(self) -> bool:
+        """Whether it is a request that changes nothing, so that what it has read stays as it was."""
+        return self.request is not None and self.request.method in ("GET", "HEAD")
 
     @property
     def user(self) -> User | None:

@@ -14,6 +14,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
 
 from training.models import Membership, Organization, Project, ProjectMembership, Role, User
+from training.people.origin import origin
 
 
 class Action(StrEnum):
@@ -125,12 +126,19 @@ MATRIX: dict[Action, Least] = {
 
 
 def role_of(user: User | AnonymousUser, organization: Organization | int) -> Role | None:
-    """A person's role in an organization; None for strangers, and for accounts that are switched off."""
+    """A person's role in an organization; None for strangers, and for accounts that are switched off.
+
+    A page asks it many times over: while a request only reads, the first answer holds.
+    """
     if not user.is_authenticated or not user.is_active:
         return None
     organization_id = organization if isinstance(organization, int) else organization.pk
-    role = Membership.objects.filter(user_id=user.pk, organization_id=organization_id).values_list("role", flat=True)
-    return next(map(Role, role), None)
+    known, place = origin(), (user.pk, organization_id)
+    if known.only_reads and place in known.roles:
+        return known.roles[place]
+    rows = Membership.objects.filter(user_id=user.pk, organization_id=organization_id).values_list("role", flat=True)
+    known.roles[place] = next(map(Role, rows), None)
+    return known.roles[place]
 
 
 def allowed(user: User | AnonymousUser, action: Action, what: Any) -> bool:

@@ -210,7 +210,7 @@ def test_no_page_shows_a_secrets_digest(full: SimpleNamespace, client: Client) -
 
 def test_a_change_made_here_is_in_the_audit_log(cast: SimpleNamespace, client: Client) -> None:
     nothing = {"memberships-TOTAL_FORMS": "0", "memberships-INITIAL_FORMS": "0"}
-    said = {"name": "Renamed", "slug": "ours", **nothing}
+    said = {"name": "Renamed", "slug": "ours", "keep_epochs": "3", "keep_epochs_days": "7", **nothing}
     assert client.post(page(Organization, "change", cast.organization.pk), said).status_code == 302
     entry = AuditEntry.objects.get(action="organization.admin_change")
     assert entry.who == "root" and entry.object_name == "Renamed"

@@ -47,7 +47,7 @@ def test_the_examples_of_the_guide_run(cast: SimpleNamespace, live_server: Any, 
     job, copy = TrainingJob.objects.filter(experiment__name="First light").order_by("pk")
     assert (job.config["epochs"], copy.config["epochs"], copy.state) == (50, 5, JobState.CANCELLED)
     assert Project.objects.filter(name="Bottles and cups").exists()
-    asked = DatasetImport.objects.get(name="bottles")
+    asked = DatasetImport.objects.get(name="bottles-2")
     assert asked.upload and asked.upload.parts.count() == 2
     assert pq.read_table(tmp_path / "metrics.parquet").num_rows == 0 and (tmp_path / "metrics.csv").read_text()
 

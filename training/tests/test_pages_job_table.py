@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from training.jobs.tags import job_tag
@@ -268,6 +269,9 @@ def test_a_running_job_is_not_deleted_and_its_page_says_why(cast: SimpleNamespac
     assert "cancel it first" in page and states(job) == ["running"]
 
 
-def test_someone_who_may_only_watch_is_offered_no_boxes(cast: SimpleNamespace, three: list[TrainingJob]) -> None:
+def test_someone_who_may_only_watch_chooses_jobs_to_compare_and_nothing_else(
+    cast: SimpleNamespace, three: list[TrainingJob]
+) -> None:
     page = text_of(browser(cast.teammate), "/jobs/")
-    assert 'name="job"' not in page and "bulk-bar" not in page
+    assert 'name="job"' in page and reverse("compare") in page
+    assert not re.search(r'name="action" value="(?!compare)', page)

@@ -254,7 +254,7 @@ def test_doubt_is_asked_back_and_answered(cast: SimpleNamespace, tmp_path: Path)
     tasks = [one["task"] for one in asked.report["candidates"]]
     assert asked.state == ImportState.FAILED and sorted(tasks) == ["obb", "segmentation"]
     owner = browser(cast.owner)
-    assert "Import as obb" in text_of(owner, f"/imports/{asked.pk}/")
+    assert 'value="yolo_obb"' in text_of(owner, f"/imports/{asked.pk}/")
     place = owner.post(f"/imports/{asked.pk}/again/", {"task": "obb"})["Location"]
     again = ran(DatasetImport.objects.latest("pk"))
     assert place == f"/imports/{again.pk}/" and again.dataset and again.dataset.task_type == "obb"
