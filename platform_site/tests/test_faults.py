@@ -56,12 +56,15 @@ def told():
     return {"state": job.state, "attempt": job.attempt, "error": job.error_message, "found": found}
 
 for _ in sys.stdin:
-    try:
-        answer = told()
-    except OperationalError:  # a test may end the database's connections
-        connection.close()
-        answer = told()
-    connection.close()
+    for tries_left in reversed(range(10)):
+        try:
+            answer = told()
+            break
+        except OperationalError:  # a test may end the database's connections, those that wait in the pool too
+            if not tries_left:
+                raise
+        finally:
+            connection.close()
     print(json.dumps(answer), flush=True)
 """
 
@@ -129,11 +132,14 @@ class Parts(Platform):
     def end(self) -> None:
         for process in reversed(self.running.values()):
             process.terminate()
-        for process in self.running.values():
-            process.wait(30)
-        self.reader.kill()
-        self.reader.wait(10)
-        self.database.drop()
+        try:
+            for process in self.running.values():
+                process.wait(60)
+        finally:
+            for one in (*self.running.values(), self.reader):
+                one.kill()
+                one.wait(10)
+            self.database.drop()
 
 
 @pytest.fixture
