@@ -36,7 +36,11 @@ class Site:
         self.run("manage.py", "migrate", "--verbosity", "0")
         command = [sys.executable, "manage.py", "serve", "--port", str(self.port)]
         self.process = subprocess.Popen(command, cwd=ROOT, env=self.environment)
-        self.wait()
+        try:
+            self.wait()
+        except BaseException:
+            self.end()
+            raise
 
     def run(self, *arguments: str) -> str:
         command = [sys.executable, *arguments]

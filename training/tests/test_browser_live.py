@@ -77,6 +77,8 @@ class Site:
                 return
             except OSError:
                 time.sleep(0.1)
+        self.process.kill()
+        self.process.wait(10)
         raise AssertionError("the site did not start")
 
     def stop(self) -> None:
