@@ -40,5 +40,7 @@ def lines_count(job_id: int, lines: QuerySet[TrainingLog], what: object) -> tupl
 def line_sources(job_id: int) -> list[str]:
     """Who writes to the log: trainer, stdout, … By its first and its newest lines: there are few."""
     lines = TrainingLog.objects.filter(job_id=job_id).values_list("source", flat=True)
-    found = {*lines.order_by("seq", "n")[:LOOKED_AT], *lines.order_by("-seq", "-n")[:LOOKED_AT]}
-    return sorted(found)
+    newest = list(lines.order_by("-seq", "-n")[:LOOKED_AT])
+    if len(newest) < LOOKED_AT:  # these are all
+        return sorted({*newest})
+    return sorted({*newest, *lines.order_by("seq", "n")[:LOOKED_AT]})
