@@ -9,7 +9,7 @@ from ninja import Schema, Status
 from pydantic import Field
 
 from training.api.problems import Refusal
-from training.api.rest_job_rows import JobOut, PriorityName, job_out, job_visible
+from training.api.rest_job_rows import JobOut, RunOptionsIn, job_out, job_visible
 from training.api.rest_jobs import router as router  # an address that lists and makes has one router for both
 from training.api.rest_pages import Id, caller_of, one_of
 from training.datasets.selectors import dataset_list
@@ -26,7 +26,7 @@ from training.trainers import trainer_get
 from training.weights import weights_visible
 
 
-class JobIn(Schema):
+class JobIn(RunOptionsIn):
     experiment: Annotated[Id, Field(examples=[3])]
     trainer: Annotated[str, Field(max_length=64, examples=["ultralytics"])]
     model_name: Annotated[str, Field(max_length=120, examples=["yolo11n.yaml"])] = ""
@@ -35,25 +35,8 @@ class JobIn(Schema):
     task_type: Annotated[str, Field(max_length=32, examples=["detection"])] = ""
     name: Annotated[str, Field(max_length=200, examples=["Bottles, 50 epochs"])] = ""
     config: Annotated[dict[str, Any], Field(examples=[{"epochs": 50, "imgsz": 640}])] = {}
-    observability_backends: Annotated[
-        list[Annotated[str, Field(max_length=64)]] | None,
-        Field(max_length=50, examples=[["mlflow"]], description="Of those configured; all if not given."),
-    ] = None
     parent: Annotated[Id | None, Field(description="A completed job, from whose weights this one starts.")] = None
     weights: Annotated[Literal["best", "last"], Field(description="Which of the parent's checkpoints.")] = "best"
-    time_limit_hours: Annotated[float | None, Field(gt=0, lt=1e6, description="For one attempt.")] = None
-    memory_limit_gb: Annotated[float | None, Field(gt=0, lt=1e6, description="GB of 10^9 bytes.")] = None
-    stop_at_nan: Annotated[bool, Field(description="End it at the first value that is no number.")] = False
-    patience: Annotated[
-        int | None, Field(ge=1, le=100_000, description="Stop after so many epochs without a better primary metric.")
-    ] = None
-    watched_metrics: Annotated[
-        str,
-        Field(
-            max_length=500, examples=["train/*,val/*"], description="Whose values have to be numbers; all, if empty."
-        ),
-    ] = ""
-    priority: Annotated[PriorityName, Field(description="`high` is for managers and above.")] = "normal"
 
 
 class CloneIn(Schema):

@@ -30,6 +30,34 @@ class ProgressOut(Schema):
     total_steps: int | None
 
 
+class RunOptionsIn(Schema):
+    """What may be said of a run in every way of making a job."""
+
+    observability_backends: Annotated[
+        list[Annotated[str, Field(max_length=64)]] | None,
+        Field(max_length=50, examples=[["mlflow"]], description="Of those configured; all if not given."),
+    ] = None
+    time_limit_hours: Annotated[float | None, Field(gt=0, lt=1e6, description="For one attempt.")] = None
+    memory_limit_gb: Annotated[float | None, Field(gt=0, lt=1e6, description="GB of 10^9 bytes.")] = None
+    stop_at_nan: Annotated[bool, Field(description="End it at the first value that is no number.")] = False
+    patience: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=100_000,
+            examples=[None],
+            description="Stop after so many epochs without a better primary metric, if the trainer does not itself.",
+        ),
+    ] = None
+    watched_metrics: Annotated[
+        str,
+        Field(
+            max_length=500, examples=["train/*,val/*"], description="Whose values have to be numbers; all, if empty."
+        ),
+    ] = ""
+    priority: Annotated[PriorityName, Field(description="`high` is for managers and above.")] = "normal"
+
+
 class JobOut(Schema):
     id: int
     name: str

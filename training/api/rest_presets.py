@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from ninja import Query, Router, Schema, Status
 from pydantic import Field
 
+from training.api.rest_job_rows import RunOptionsIn
 from training.api.rest_pages import Id, Page, PageQuery, Text, caller_of, one_of, page_answer
 from training.api.rest_projects import organization_for
 from training.jobs import presets
@@ -21,7 +22,6 @@ from training.trainers import trainer_get
 
 router = Router(tags=["presets"])
 Name = Annotated[str, Field(max_length=presets.NAME_LENGTH, examples=["night shift"])]
-PriorityName = Literal["low", "normal", "high"]
 Settings = Annotated[dict[str, Any], Field(examples=[{"epochs": 50, "imgsz": 640}])]
 
 
@@ -60,7 +60,7 @@ class PresetQuery(PageQuery):
     task_type: Text = ""
 
 
-class DocumentIn(Schema):
+class DocumentIn(RunOptionsIn):
     """As the page of a new job shows it; everything by its name."""
 
     organization: Annotated[str, Field(max_length=60, description="Its short name; needed if you are in several.")] = ""
@@ -74,29 +74,12 @@ class DocumentIn(Schema):
         str, Field(max_length=120, description="Kept weights by their name, in place of a model.", examples=[""])
     ] = ""
     settings: Settings = {}
-    observability_backends: Annotated[
-        list[Annotated[str, Field(max_length=64)]] | None,
-        Field(max_length=50, examples=[["mlflow"]], description="Of those configured; all if not given."),
-    ] = None
     parent: Annotated[
         Id | None, Field(description="The number of a completed job, from whose weights this one starts.")
     ] = None
     weights: Annotated[
         Literal["best", "last"] | None, Field(description="Which of the parent's checkpoints: the best, if not given.")
     ] = None
-    time_limit_hours: Annotated[float | None, Field(gt=0, lt=1e6, description="For one attempt.")] = None
-    memory_limit_gb: Annotated[float | None, Field(gt=0, lt=1e6, description="GB of 10^9 bytes.")] = None
-    stop_at_nan: Annotated[bool, Field(description="End it at the first value that is no number.")] = False
-    patience: Annotated[
-        int | None, Field(ge=1, le=100_000, description="Stop after so many epochs without a better primary metric.")
-    ] = None
-    watched_metrics: Annotated[
-        str,
-        Field(
-            max_length=500, examples=["train/*,val/*"], description="Whose values have to be numbers; all, if empty."
-        ),
-    ] = ""
-    priority: Annotated[PriorityName, Field(description="`high` is for managers and above.")] = "normal"
 
 
 class JobMade(Schema):

@@ -259,7 +259,7 @@ def test_every_tag_says_what_it_is_about() -> None:
 def test_the_examples_of_bodies_are_what_the_operations_take(program: Program, cast: SimpleNamespace) -> None:
     body = dict(operations())[f"post {JOBS}"]["requestBody"]["content"]["application/json"]["example"]
     body |= {"experiment": cast.experiment.pk, "dataset": small_dataset(cast).pk, "parent": None, "pretrained": None}
-    body |= {"observability_backends": [], "patience": None}  # which this trainer has as a setting of its own
+    body |= {"observability_backends": []}
     response = program.post(JOBS, body)
     assert response.status_code == 201, response.content
 

@@ -105,12 +105,12 @@ def test_a_trainers_process_holds_no_key_of_a_store(
 def _all_that_it_holds(worker: Worker) -> list[bytes]:
     """Environment, arguments and open files of the trainer and its shim, and every file that was given to it."""
     folder = worker_folder(worker)
-    wait_until(lambda: list(folder.glob("*/work/ready")), 100)
+    wait_until(lambda: list(folder.rglob("ready")), 100)
     family = [one for one in psutil.Process().children(recursive=True) if "train" in " ".join(one.cmdline())]
     found = [held for process in family for held in _held_by(process)]
     for place in (folder, Path(site.DATASET_CACHE_DIR)):
         found += [path.read_bytes() for path in place.rglob("*") if path.is_file()]
-    for path in folder.glob("*/work/wait"):
+    for path in folder.rglob("wait"):
         path.unlink()
     return found
 
