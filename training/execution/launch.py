@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,16 +54,22 @@ def drain_launch(attempt: JobAttempt, seconds: float) -> Launch:
 
 
 def environment_make(attempt: JobAttempt) -> dict[str, str]:
-    """The whole environment of a trainer: no key to the database, to storage or to a tracking tool."""
-    job = attempt.job
-    gpus = slots_gpus(attempt)
+    """The whole environment of a trainer on this machine: no key to the database, to storage or to a tracking tool."""
     return {
         **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
-        "HOME": str(_folder(attempt, "work")),
-        "TMPDIR": str(_folder(attempt, "tmp")),
         "PYTHONPATH": os.pathsep.join(dict.fromkeys([str(Path(settings.TRAINERS_DIR).parent), str(settings.BASE_DIR)])),
+        "CUDA_VISIBLE_DEVICES": ",".join(slots_gpus(attempt)),
+        **trainer_variables(attempt, lambda name: str(_folder(attempt, name)), str(_cache())),
+    }
+
+
+def trainer_variables(attempt: JobAttempt, folder: Callable[[str], str], cache: str) -> dict[str, str]:
+    """What a trainer is told wherever it runs: the platform's door, its folders (`work`, `tmp`, `spool`), its job."""
+    job = attempt.job
+    return {
+        "HOME": folder("work"),
+        "TMPDIR": folder("tmp"),
         "PYTHONUNBUFFERED": "1",
-        "CUDA_VISIBLE_DEVICES": ",".join(gpus),
         "CALLBACK_URL": f"{settings.SITE_URL}/api/v1/training/jobs/{job.pk}/callback",
         "CALLBACK_TOKEN": token_make(job.pk, attempt.number),
         "CALLBACK_INTERVAL": str(settings.CALLBACK_INTERVAL),
@@ -70,13 +77,13 @@ def environment_make(attempt: JobAttempt) -> dict[str, str]:
         "JOB_ID": str(job.pk),
         "ATTEMPT": str(attempt.number),
         "OPERATION": "train",
-        "SPOOL_DIR": str(_folder(attempt, "spool")),
-        "WORK_DIR": str(_folder(attempt, "work")),
-        "DATASET_CACHE_DIR": str(_cache()),
+        "SPOOL_DIR": folder("spool"),
+        "WORK_DIR": folder("work"),
+        "DATASET_CACHE_DIR": cache,
         "DATASET_CACHE_MAX_GB": f"{settings.DATASET_CACHE_MAX_GB:g}",
         "CHECKPOINT_SECONDS": f"{settings.CHECKPOINT_SECONDS:g}",
         **_start_variables(attempt),
-        **_job_variables(job, len(gpus)),
+        **_job_variables(job, len(slots_gpus(attempt))),
     }
 
 

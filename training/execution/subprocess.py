@@ -1,4 +1,4 @@
-"""Trainers as processes of the worker's own machine, each behind a shim."""
+"""Processes on the worker's own machine, each behind a shim."""
 
 import signal
 import socket
@@ -49,27 +49,33 @@ class SubprocessRunning:
                 return
 
 
-class SubprocessExecutor:
-    def start(self, launch: Launch) -> SubprocessRunning:
-        owner = trainer_owner()
-        ours, theirs = socket.socketpair()
-        with theirs:
-            shim = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(SHIM), str(theirs.fileno()), str(owner or "-"), *launch.command],
-                cwd=launch.folder,
-                env=launch.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
-        return SubprocessRunning(shim, ours)
+def process_start(launch: Launch) -> SubprocessRunning:
+    """Start a process behind a shim. Raises OSError if it can't be started."""
+    shim, control = shim_start(launch)
+    return SubprocessRunning(shim, control)
 
 
-def run_bounded(executor: SubprocessExecutor, launch: Launch, seconds: float) -> Exit:
+def shim_start(launch: Launch) -> "tuple[subprocess.Popen[bytes], socket.socket]":
+    """The shim, and the worker's end of the socket to it."""
+    owner = trainer_owner()
+    ours, theirs = socket.socketpair()
+    with theirs:
+        shim = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(SHIM), str(theirs.fileno()), str(owner or "-"), *launch.command],
+            cwd=launch.folder,
+            env=launch.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,
+        )
+    return shim, ours
+
+
+def run_bounded(launch: Launch, seconds: float) -> Exit:
     """Start, wait at most `seconds`, stop; how it ended."""
-    running = executor.start(launch)
+    running = process_start(launch)
     deadline = time.monotonic() + seconds
     while (ended := running.poll(0.2)) is None:
         if time.monotonic() > deadline:

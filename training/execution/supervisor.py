@@ -1,7 +1,6 @@
-"""Runs one attempt on this machine: starts its trainer, keeps its lease, stores its output, and ends it."""
+"""Runs one attempt: starts its trainer, keeps its lease, stores its output, and ends it."""
 
 import logging
-import shutil
 import struct
 import threading
 import time as clock
@@ -13,12 +12,9 @@ from django.db import InterfaceError, OperationalError, connection
 
 from training.execution.endings import Evidence, ending_of
 from training.execution.executor import Exit, Running
+from training.execution.executors import executor_here
 from training.execution.finalize import job_finalize
-from training.execution.launch import attempt_folder, drain_launch, trainer_launch
-from training.execution.leftovers import leftovers_end
-from training.execution.subprocess import SubprocessExecutor, run_bounded
-from training.execution.system import GIB, SystemSampler
-from training.execution.vitals import Pulse, memory_of, oom_kills
+from training.execution.system import GIB
 from training.jobs.attempts import (
     Conflict,
     Ending,
@@ -41,7 +37,6 @@ POLL_SECONDS = 0.2
 STATE_SECONDS = 1.0
 KILL_SECONDS = 5.0  # between asking a process whose grace is over to end, and ending it
 SHUTDOWN_SECONDS = 15.0  # a worker that shuts down lets its trainer save its last checkpoint
-DRAIN_SECONDS = 30.0
 OPEN = (JobState.CLAIMED, JobState.RUNNING, JobState.LOST)
 
 
@@ -66,16 +61,15 @@ def attempt_run(attempt: JobAttempt, stopping: threading.Event) -> None:
         logger.exception("The supervision of %s broke", attempt)
         _fail(attempt, Ending(ErrorType.UNKNOWN_ERROR, f"The platform's supervisor failed: {error}"))
     finally:
-        leftovers_end(attempt_folder(attempt))
+        executor_here().clear(attempt)
         slot_release(attempt)
-        shutil.rmtree(attempt_folder(attempt), ignore_errors=True)
 
 
 class Supervision:
     def __init__(self, attempt: JobAttempt, stopping: threading.Event) -> None:
         self.attempt = attempt
         self.stopping = stopping
-        self.executor = SubprocessExecutor()
+        self.executor = executor_here()
         self.stopped: Stop | None = None
         self.stop_asked = 0.0
         self.evidence = Evidence()
@@ -84,21 +78,17 @@ class Supervision:
         self._hours = attempt.job.time_limit_hours or settings.TIME_LIMIT_HOURS
 
     def run(self) -> None:
-        kills = oom_kills()
-        running = self.executor.start(trainer_launch(self.attempt))
-        self.sampler = SystemSampler(running.process_id, attempt_folder(self.attempt))
-        self.pulse = Pulse(attempt_folder(self.attempt) / "spool" / "pulse", running.process_id)
+        running = self.executor.start(self.attempt)
         self.deadline = clock.monotonic() + self._hours * 3600
         try:
             ended = self._watch(running)
         except BaseException:
             running.stop(force=True)
             raise
-        leftovers_end(attempt_folder(self.attempt))  # a shim that was killed could not end them
-        running.output.wait(2.0)
+        running.settle()
         while self._output_store(running):
             continue
-        self.evidence = Evidence(oom_kills() - kills, self.evidence.memory_share, self.evidence.memory_gib)
+        self.evidence = Evidence(running.oom_kills(), self.evidence.memory_share, self.evidence.memory_gib)
         self._conclude(ended, list(running.output.tail))
 
     def _watch(self, running: Running) -> Exit:
@@ -139,7 +129,7 @@ class Supervision:
             self._due.setdefault("leave", clock.monotonic() + settings.TERM_GRACE_SECONDS)
             if clock.monotonic() > self._due["leave"]:
                 self._stop(running, Stop("the job is complete"))
-        elif job.state in OPEN and self._silent() >= settings.LEASE_SECONDS:
+        elif job.state in OPEN and self._silent(running) >= settings.LEASE_SECONDS:
             self._hang(running)
 
     def _cancel(self, running: Running) -> None:
@@ -160,8 +150,8 @@ class Supervision:
     def _hangs(self) -> bool:
         return self.stopped is not None and self.stopped.cause == Cause.HANG
 
-    def _silent(self) -> float:
-        return self.pulse.silent_seconds() if not self.stopped else 0.0
+    def _silent(self, running: Running) -> float:
+        return running.silent_seconds() if not self.stopped else 0.0
 
     def _stop(self, running: Running, stop: Stop) -> None:
         if self.stopped is None:
@@ -176,9 +166,11 @@ class Supervision:
             running.stop(force=True)
 
     def _sample(self, running: Running) -> None:
-        values = self.sampler.sample()
+        values = running.sample()
+        if not values:
+            return
         self._append_metrics(values)
-        gib, share = values["system/trainer.memory_gib"], values["system/memory.percent"] / 100
+        gib, share = values.get("system/trainer.memory_gib", 0.0), values.get("system/memory.percent", 0.0) / 100
         if gib >= self.evidence.memory_gib:
             self.evidence = Evidence(0, share, gib)
         if self._memory_limit and gib * GIB > self._memory_limit:
@@ -186,20 +178,24 @@ class Supervision:
 
     def _memory_judge(self, running: Running) -> None:
         """The sample counts shared pages for each process that has them; before the end it is counted right."""
-        used = memory_of(running.process_id)
+        used = running.memory()
         if used > self._memory_limit:
             reason = f"{used / 1e9:.2f} GB of memory in use, {self._memory_limit / 1e9:g} GB are allowed"
             self._stop(running, Stop(reason, settings.TERM_GRACE_SECONDS, Cause.MEMORY_LIMIT))
 
     def _conclude(self, ended: Exit, tail: list[str]) -> None:
+        if ended.hung and self.stopped is None:
+            self.stopped = Stop(ended.hung, cause=Cause.HANG)
         job = TrainingJob.objects.get(pk=self.attempt.job_id)
         if job.attempt == self.attempt.number and job.state in OPEN:
-            run_bounded(self.executor, drain_launch(self.attempt, DRAIN_SECONDS), DRAIN_SECONDS + 5)
+            self.executor.drain(self.attempt)
         if self._ended_as_asked(ended):
             attempt_stopped_early(job.pk, self.attempt.number)
         job_finalize(self.attempt.job_id, self.attempt.number, wait=True)
         number = self.attempt.number
-        if self._hangs():
+        if ended.gone and not self.stopped:
+            attempt_give_up(self.attempt, "worker", ended.gone)
+        elif self._hangs():
             attempt_give_up(self.attempt, "worker", "the trainer that hung was ended", Cause.HANG)
         elif self.stopping.is_set() and self.stopped and not self.stopped.cause:
             attempt_hand_back(job.pk, number, self.stopped.reason)

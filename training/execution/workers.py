@@ -1,8 +1,6 @@
 """This machine as a worker: it announces its slots, and cleans up after a predecessor that died."""
 
 import logging
-import os
-import shutil
 import socket
 import threading
 from collections.abc import Sequence
@@ -12,17 +10,13 @@ from django.db import InterfaceError, OperationalError, connection
 from django.db.models import F
 from django.db.models.functions import Now
 
-from training.execution.launch import attempt_folder, drain_launch, worker_folder
-from training.execution.leftovers import leftovers_end
-from training.execution.subprocess import SubprocessExecutor, run_bounded
-from training.execution.system import gpu_memory, gpus, memory_use
+from training.execution.executors import executor_here
+from training.execution.system import gpu_memory, memory_use
 from training.jobs.lost import attempt_give_up
-from training.jobs.slots import CPU
 from training.models import JobAttempt, Slot, Worker
 
 logger = logging.getLogger(__name__)
 VERSION = "1.1"
-DRAIN_SECONDS = 20.0
 
 
 class WorkerHere:
@@ -69,7 +63,7 @@ def worker_announce(name: str, queues: Sequence[str] = ()) -> Worker:
     A worker that was told to drain still does, until somebody takes it back.
     """
     worker = worker_present(name, queues)
-    devices = {str(n): label for n, label in enumerate(gpus())} or cpu_devices()
+    devices = executor_here().devices()
     for device, label in devices.items():
         Slot.objects.update_or_create(worker=worker, device=device, defaults={"label": label, "attempt": None})
     Slot.objects.filter(worker=worker).exclude(device__in=devices).delete()
@@ -85,12 +79,6 @@ def worker_present(name: str, queues: Sequence[str]) -> Worker:
     return worker
 
 
-def cpu_devices() -> dict[str, str]:
-    """The slots of a machine without GPUs: one, or CPU_SLOTS."""
-    label = f"CPU ({os.cpu_count()} cores)"
-    return {CPU if n == 1 else f"{CPU}-{n}": label for n in range(1, settings.CPU_SLOTS + 1)}
-
-
 def worker_seen(name: str) -> None:
     """This worker lives, and has so much memory left."""
     used, total = memory_use()
@@ -102,13 +90,10 @@ def worker_seen(name: str) -> None:
 
 def worker_recover(worker: Worker) -> int:
     """End what a dead predecessor left, send what its spools hold, and give its attempts back; how many there were."""
-    if (left := leftovers_end(worker_folder(worker))) > 0:
-        logger.warning("%d processes of a dead predecessor were ended", left)
     open_attempts = JobAttempt.objects.filter(worker=worker, ended_at=None, number=F("job__attempt"))
     orphans = list(open_attempts.select_related("job__snapshot", "job__weights_from", "resumed_from", "worker"))
+    if (left := executor_here().recover(worker, orphans)) > 0:
+        logger.warning("%d trainers or processes of a dead predecessor were ended", left)
     for attempt in orphans:
-        if (attempt_folder(attempt) / "spool").is_dir():
-            run_bounded(SubprocessExecutor(), drain_launch(attempt, DRAIN_SECONDS), DRAIN_SECONDS + 5)
         attempt_give_up(attempt, "worker", "its worker restarted")
-    shutil.rmtree(worker_folder(worker), ignore_errors=True)
     return len(orphans)

@@ -16,7 +16,7 @@ from django.conf import settings
 from training.execution.executor import Exit, Launch
 from training.execution.launch import PASSED_ON, trainer_python
 from training.execution.owner import trainer_owner
-from training.execution.subprocess import SubprocessExecutor, signal_name
+from training.execution.subprocess import process_start, signal_name
 from training.inference.result import MOST_BYTES, BadResult, result_read
 from training.inference.services import inference_end, inference_hand_back
 from training.models import Checkpoint, InferenceJob
@@ -54,7 +54,7 @@ def inference_run(inference: InferenceJob, stopping: threading.Event) -> None:
 
 def _result(inference: InferenceJob, folder: Path, stopping: threading.Event) -> dict[str, Any] | None:
     launch = _launch(inference, folder)
-    running = SubprocessExecutor().start(launch)
+    running = process_start(launch)
     deadline = time.monotonic() + settings.INFERENCE_SECONDS
     while (ended := running.poll(0.2)) is None:
         if stopping.is_set() or time.monotonic() > deadline:

@@ -13,7 +13,7 @@ import pytest
 
 from training.execution.executor import Exit, Launch
 from training.execution.launch import environment_make
-from training.execution.subprocess import SubprocessExecutor, SubprocessRunning, run_bounded
+from training.execution.subprocess import SubprocessRunning, process_start, run_bounded
 from training.execution.supervisor import attempt_run
 from training.jobs.attempts import job_claim
 from training.jobs.services import job_cancel
@@ -26,7 +26,7 @@ FORKS = "import os,time; [os.fork() for _ in range(2)]; os.setsid() if os.fork()
 
 def start(code: str, folder: Path, **variables: str) -> SubprocessRunning:
     environment = {"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", **variables}
-    return SubprocessExecutor().start(Launch([sys.executable, "-c", code], environment, folder))
+    return process_start(Launch([sys.executable, "-c", code], environment, folder))
 
 
 def family(process_id: int) -> list[psutil.Process]:
@@ -65,7 +65,7 @@ def test_an_exit_code_and_a_signal_are_told_apart(tmp_path: Path, code: str, how
 
 
 def test_a_command_that_is_missing_says_so(tmp_path: Path) -> None:
-    running = SubprocessExecutor().start(Launch(["/no/such/program"], {}, tmp_path))
+    running = process_start(Launch(["/no/such/program"], {}, tmp_path))
     assert ended(running) == Exit(code=127)
     running.output.wait(2)
     assert "could not be started" in running.output.take()[0].message
@@ -91,8 +91,8 @@ def test_what_a_trainer_leaves_behind_ends_with_it(tmp_path: Path) -> None:
 def test_the_trainer_ends_when_its_worker_is_killed(tmp_path: Path) -> None:
     code = (
         "import sys,time; from pathlib import Path\n"
-        "from training.execution.subprocess import SubprocessExecutor; from training.execution.executor import Launch\n"
-        f"r = SubprocessExecutor().start(Launch([sys.executable, '-c', {FORKS!r}], {{}}, Path({str(tmp_path)!r})))\n"
+        "from training.execution.subprocess import process_start; from training.execution.executor import Launch\n"
+        f"r = process_start(Launch([sys.executable, '-c', {FORKS!r}], {{}}, Path({str(tmp_path)!r})))\n"
         "print(r.process_id, flush=True); time.sleep(60)"
     )
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "platform_site.settings", "DATA_DIR": str(tmp_path)}
@@ -110,7 +110,7 @@ def test_the_trainer_ends_when_its_worker_is_killed(tmp_path: Path) -> None:
 
 def test_a_bounded_run_is_ended_when_its_time_is_over(tmp_path: Path) -> None:
     launch = Launch([sys.executable, "-c", "import time; time.sleep(60)"], {}, tmp_path)
-    assert run_bounded(SubprocessExecutor(), launch, 0.5).signal == 9
+    assert run_bounded(launch, 0.5).signal == 9
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from training.execution.executor import Launch
 from training.execution.launch import attempt_folder, environment_make
 from training.execution.owner import trainer_owner
 from training.execution.shim import LOOKING_INTO_OTHERS
-from training.execution.subprocess import SubprocessExecutor
+from training.execution.subprocess import process_start
 from training.models import JobAttempt
 from training.tests.test_execution import ended
 
@@ -26,9 +26,9 @@ import os, sys, time, django
 from pathlib import Path
 django.setup()
 from training.execution.executor import Launch
-from training.execution.subprocess import SubprocessExecutor
+from training.execution.subprocess import process_start
 launch = Launch([sys.executable, "-c", {READ!r}, str(os.getpid())], {{}}, Path.cwd())
-running = SubprocessExecutor().start(launch)
+running = process_start(launch)
 while running.poll(0.2) is None: pass
 running.output.wait(10)
 print(*[line.message for line in running.output.take()], sep="\\n")
@@ -84,7 +84,7 @@ def test_a_trainer_may_have_a_user_of_its_own(attempt: JobAttempt, settings: Any
     secret.write_text(SECRET)
     secret.chmod(0o600)
     command = ["/bin/sh", "-c", f"id -un; touch {work}/mine && echo written; cat {secret}; kill -9 $PPID; echo alive"]
-    running = SubprocessExecutor().start(Launch(command, {"PATH": "/usr/bin:/bin"}, work))
+    running = process_start(Launch(command, {"PATH": "/usr/bin:/bin"}, work))
     ended(running)
     running.output.wait(5)
     said = [line.message for line in running.output.take()]

@@ -213,7 +213,7 @@ def test_two_workers_claim_one_job_again_and_again_and_one_wins_each_time(cast: 
 
 
 def test_a_machine_without_gpus_may_offer_several_slots(db: None, settings: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr("training.execution.workers.gpus", list)
+    monkeypatch.setattr("training.execution.machine.gpus", list)
     settings.CPU_SLOTS = 3
     worker = worker_announce("many@here")
     assert sorted(worker.slots.values_list("device", flat=True)) == ["cpu", "cpu-2", "cpu-3"]
