@@ -56,7 +56,7 @@ types: $(VENV)/.test
 check: lint types
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
-REQUIREMENTS := requirements.txt deploy/requirements-web.txt deploy/requirements-delivery.txt deploy/constraints.txt trainers/ultralytics/requirements.txt
+REQUIREMENTS := requirements.txt deploy/requirements-web.txt deploy/requirements-delivery.txt deploy/requirements-kubernetes.txt deploy/constraints.txt trainers/ultralytics/requirements.txt
 
 $(BIN)/python:
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is needed; name another with make PYTHON=…"; exit 1; }

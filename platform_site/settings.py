@@ -233,7 +233,17 @@ CHANNEL_LAYERS = {
 }
 
 # --- Running jobs --------------------------------------------------------------
-TRAINING_MODE = env.choice("TRAINING_MODE", "subprocess", ["subprocess"])
+TRAINING_MODE = env.choice("TRAINING_MODE", "subprocess", ["subprocess", "kubernetes"])
+TRAINER_IMAGE_REGISTRY = env.text("TRAINER_IMAGE_REGISTRY")
+if TRAINING_MODE == "kubernetes" and not TRAINER_IMAGE_REGISTRY:
+    raise ImproperlyConfigured("TRAINING_MODE=kubernetes needs TRAINER_IMAGE_REGISTRY: where the trainers' images are.")
+TRAINER_IMAGE_TAG = env.text("TRAINER_IMAGE_TAG", "latest")
+K8S_TRAINING_NAMESPACE = env.text("K8S_TRAINING_NAMESPACE", "training")
+K8S_KUBECONFIG = env.text("K8S_KUBECONFIG")
+K8S_SLOTS = env.whole("K8S_SLOTS", 4, 1)
+K8S_GPU_RESOURCE = env.text("K8S_GPU_RESOURCE", "nvidia.com/gpu")
+K8S_CACHE_CLAIM = env.text("K8S_CACHE_CLAIM")
+K8S_START_SECONDS = env.number("K8S_START_SECONDS", 1800, 1)
 TRAINERS_DIR = env.path("TRAINERS_DIR", BASE_DIR / "trainers")
 TRAINER_USER = env.text("TRAINER_USER")
 WORK_DIR = env.path("WORK_DIR", DATA_DIR / "work")

@@ -15,7 +15,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from platform_site.processes import Children, environment, python
-from training.execution.system import gpus
+from training.execution.executors import executor_here
 
 WEB_SECONDS = 30.0
 
@@ -68,7 +68,7 @@ def children_start(children: Children, port: int) -> None:
     children.start("web", python("manage.py", "serve", "--port", str(port)))
     celery = python("-m", "celery", "-A", "platform_site", "--quiet")
     # threads: the worker answers and hears signals while one thread for each slot watches over a trainer
-    children.start("training", [*celery, *worker_options("training", "gpu,cpu", len(gpus()) or settings.CPU_SLOTS)])
+    children.start("training", [*celery, *worker_options("training", "gpu,cpu", len(executor_here().devices()))])
     children.start("delivery", [*celery, *worker_options("delivery", "maintenance,delivery,inference", 3)])
     children.start("beat", [*celery, "beat", "--loglevel", "WARNING", "--pidfile="])
 
