@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from platform_site.tests.faults import Proxy, Redis
+from platform_site.tests.own_server import OwnServer
 from platform_site.tests.test_faults import CREATE, REPORTS, TRAINER, Parts
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(240)]
@@ -39,6 +40,13 @@ def make(tmp_path: Path) -> Iterator[Make]:
     yield one
     for parts in made:
         parts.end()
+
+
+@pytest.fixture
+def server() -> Iterator[OwnServer]:
+    one = OwnServer()
+    yield one
+    one.end()
 
 
 def through(parts: Parts) -> Proxy:
@@ -116,6 +124,22 @@ def test_connections_ended_by_the_database_lose_nothing(make: Make) -> None:
             time.sleep(0.7)
     told = parts.wait_for("completed", 90)
     assert ended > 0 and told["attempt"] == 1 and told["found"] == {"1": ALL}
+
+
+@pytest.mark.skipif(
+    not os.environ.get("DATABASE_URL", "").startswith("postgres"), reason="SQLite has no server that could crash"
+)
+def test_a_database_server_that_crashes_and_comes_back_loses_nothing(server: OwnServer, make: Make) -> None:
+    parts = make(DATABASE_URL=server.url)
+    parts.run("-c", CREATE)
+    progress(parts, 20)
+    for _ in range(2):
+        server.crash()
+        time.sleep(1)
+        server.begin()
+        time.sleep(1)
+    told = parts.wait_for("completed", 90)
+    assert told["attempt"] == 1 and told["found"] == {"1": ALL}
 
 
 def test_sigterm_to_everything_hands_the_job_back_and_it_completes(make: Make) -> None:
