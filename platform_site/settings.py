@@ -137,42 +137,13 @@ ALERT_SECRET_KEY = env.text("ALERT_SECRET_KEY")
 ALERT_ALLOW_PRIVATE = env.flag("ALERT_ALLOW_PRIVATE")
 ALERT_INTERVAL_SECONDS = env.number("ALERT_INTERVAL_SECONDS", 60, 0)
 ALERT_SEND_SECONDS = env.number("ALERT_SEND_SECONDS", 20, 0.1)
-ALERT_SCHEMES = env.words(
-    "ALERT_SCHEMES",
-    [
-        "slack",
-        "discord",
-        "msteams",
-        "workflows",
-        "gchat",
-        "mmost",
-        "mmosts",
-        "rocket",
-        "rockets",
-        "tgram",
-        "matrix",
-        "matrixs",
-        "zulip",
-        "webex",
-        "pover",
-        "pbul",
-        "ntfy",
-        "ntfys",
-        "gotify",
-        "gotifys",
-        "pagerduty",
-        "opsgenie",
-        "twilio",
-        "mailto",
-        "mailtos",
-        "json",
-        "jsons",
-        "form",
-        "forms",
-        "xml",
-        "xmls",
-    ],
-)
+# fmt: off
+ALERT_SCHEMES = env.words("ALERT_SCHEMES", [
+    "slack", "discord", "msteams", "workflows", "gchat", "mmost", "mmosts", "rocket", "rockets", "tgram", "matrix",
+    "matrixs", "zulip", "webex", "pover", "pbul", "ntfy", "ntfys", "gotify", "gotifys", "pagerduty", "opsgenie",
+    "twilio", "mailto", "mailtos", "json", "jsons", "form", "forms", "xml", "xmls",
+])
+# fmt: on
 DEFAULT_FROM_EMAIL = env.text("MAIL_FROM", "Training <training@localhost>")
 
 # --- The database: the truth ---------------------------------------------------
