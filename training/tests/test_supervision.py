@@ -1,6 +1,7 @@
 """Real trainers that hang, take too much, fill the disk or are killed: each ends with its reason and leaves nothing."""
 
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ from training.execution.launch import attempt_folder, worker_folder
 from training.execution.leftovers import leftovers
 from training.execution.workers import worker_announce, worker_recover
 from training.jobs.attempts import attempt_started, job_claim
+from training.jobs.clock import now_plus
 from training.jobs.failures import Cause
 from training.journal.reader import records_after
-from training.models import Checkpoint, JobState, Slot, TrainingJob, Worker
+from training.models import Checkpoint, JobAttempt, JobState, Slot, TrainingJob, Worker
 from training.storage.store import internal_store
 from training.tests.conftest import job_make
 from training.tests.test_execution import scripted, start, wait_until  # noqa: F401
@@ -60,6 +62,33 @@ def test_a_trainer_that_is_cut_off_from_the_platform_goes_on(scripted: Any, sett
     job = scripted(f"{SDK}import os, time\nsdk = TrainerSDK(); time.sleep(6); os._exit(3)")
     assert (job.state, job.error_code) == (JobState.FAILED, Cause.EXIT_CODE)
     assert "lost" not in states(job)
+
+
+@pytest.mark.parametrize("days", [-1, 1])
+@pytest.mark.parametrize("whose", ["worker", "trainer"])
+def test_a_clock_that_is_a_day_off_costs_nothing(
+    scripted: Any,  # noqa: F811
+    online: str,
+    monkeypatch: Any,
+    whose: str,
+    days: int,
+) -> None:
+    """Leases go by the database's clock, and a report may bear a time that is a day off."""
+    real, seconds = time.time, days * 86_400
+    if whose == "worker":
+        monkeypatch.setattr(time, "time", lambda: real() + seconds)
+    job = scripted(
+        "import time\nreal = time.time\n"
+        + (f"time.time = lambda: real() + {seconds}\n" if whose == "trainer" else "")
+        + f"{SDK}with TrainerSDK() as sdk:\n"
+        "    sdk.report_started(1); time.sleep(2)\n"
+        "    for n in range(10): sdk.report_progress({'n': n}, step=n)\n"
+        "    sdk.report_completed({})\n"
+    )
+    assert job.state == JobState.COMPLETED and job.attempt == 1 and "lost" not in states(job)
+    points = [record.values[0] for record in records_after(job.pk, 0) if record.names == ("n",)]
+    assert points == list(range(10))
+    assert not JobAttempt.objects.filter(lease_until__gt=now_plus(3600)).exists()
 
 
 def test_a_trainer_beyond_its_memory_limit_is_stopped(scripted: Any, online: str) -> None:  # noqa: F811
