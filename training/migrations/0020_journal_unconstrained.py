@@ -12,18 +12,21 @@ class AlterFieldOnPostgres(migrations.AlterField):
 
 def unconstrained(model):
     job = models.ForeignKey(
-        db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='training.trainingjob'
+        db_constraint=False,
+        db_index=False,
+        on_delete=django.db.models.deletion.CASCADE,
+        related_name="+",
+        to="training.trainingjob",
     )
-    return AlterFieldOnPostgres(model_name=model, name='job', field=job)
+    return AlterFieldOnPostgres(model_name=model, name="job", field=job)
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('training', '0019_watch_and_alerts'),
+        ("training", "0019_watch_and_alerts"),
     ]
 
     operations = [
-        unconstrained('journalrecord'),
-        unconstrained('traininglog'),
+        unconstrained("journalrecord"),
+        unconstrained("traininglog"),
     ]
