@@ -14,9 +14,10 @@ import signal
 import socket
 import sys
 import threading
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from observability.base import Adapter, AdapterError
 from observability.discovery import load
@@ -24,12 +25,14 @@ from observability.family import family_kill
 from observability.wire import Message, arguments, frame, receive_all, unframe
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
+GIVE_WAY = 5  # as of nice(1): a third of the share of a process that does not give way
 STATELESS = {"check", "get_metrics", "get_experiment_url"}
 Requests = queue.SimpleQueue[Message]
 
 
 def main() -> None:
     path, connection = Path(sys.argv[1]), socket.socket(fileno=int(sys.argv[2]))
+    share = session_share()  # opened while this process may: soon its files in /proc belong to root
     libc = ctypes.CDLL(None)
     libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)  # as platform_site/privacy.py, which knows the site
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # should a call never let the reader run
@@ -42,12 +45,29 @@ def main() -> None:
         try:
             if adapter is None:
                 adapter = adapter_open(path, *request["arguments"])
+                give_way(share)  # its SDK is imported, which takes seconds of a processor and must not time out
                 answer = {"result": None, "state": request["state"]}
             else:
                 answer = call(adapter, request)
         except Exception as error:  # whatever an SDK raises: the parent decides what it means
             answer = failure(error)
         connection.sendall(frame(answer))
+
+
+def session_share() -> TextIO | None:
+    """Where Linux is told how much this session gives way, if it shares processors among sessions first."""
+    try:
+        return Path("/proc/self/autogroup").open("w")
+    except OSError:
+        return None
+
+
+def give_way(share: TextIO | None) -> None:
+    """Leave the processors to whoever takes and shows reports; nobody there waits for a lock of this process."""
+    os.setpriority(os.PRIO_PROCESS, 0, max(GIVE_WAY, os.getpriority(os.PRIO_PROCESS, 0)))
+    if share is not None:
+        with suppress(OSError), share:
+            share.write(str(GIVE_WAY))
 
 
 def adapter_open(path: Path, variables: dict[str, str]) -> Adapter:

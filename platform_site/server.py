@@ -9,6 +9,7 @@ Daphne also takes all that a view streams, however slowly the client reads: a
 """
 
 import asyncio
+import gc
 import json
 from typing import Any
 from uuid import uuid4
@@ -20,6 +21,7 @@ from twisted.internet import reactor
 
 from platform_site.draining import ClosingFactory, Draining
 
+COLLECT_EVERY = 10_000  # objects more than are freed, before cycles are looked for
 DISCARD_SECONDS = 5.0  # how long the sender has to read the answer before the connection is cut
 
 
@@ -150,12 +152,24 @@ class PlatformServer(Server):
         super().run()
 
 
+def collector_settle() -> None:
+    """Look for cycles rarely, and not among what is loaded by now: it stays as long as the process.
+
+    A batch of reports is some thousand short-lived objects. They made the
+    collector look through all of Django several times a second, for 0.1 s each.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_EVERY, 10, 10)
+
+
 def serve(host: str, port: int) -> None:
     """Serve the site on one address until SIGTERM or SIGINT, and then finish what has begun."""
     from observability.traffic import requests_counted
     from platform_site.asgi import application
     from training.api.shortcut import reports_first
 
+    collector_settle()
     PlatformServer(
         requests_counted(reports_first(application)),
         endpoints=[f"tcp:port={port}:interface={host}"],

@@ -11,6 +11,7 @@ import pytest
 from observability import breaker, ledger
 from observability.lanes import Lanes
 from observability.models import Breaker, Delivery, DeliveryState
+from observability.runner import GIVE_WAY
 from observability.tests.conftest import Configure
 from observability.tests.faulty import TROUBLE, calls, drain, end, points, write
 from training.models import TrainingJob
@@ -57,6 +58,21 @@ def test_a_fault_is_recorded_and_the_call_given_up(
     assert (delivery.state, delivery.last_error, delivery.seq) == (state, said, 0)
     assert delivery.lease_until is None and (delivery.next_try_at is None) == (state == "paused")
     assert trouble not in ("sleeps", "exits", "killed") or not runners()
+
+
+@pytest.mark.django_db
+def test_a_backends_process_gives_way_to_the_web_process(
+    folder: Path, told_job: Told, configure: Configure, lane: Any
+) -> None:
+    configure("quiet", places=(write(folder, "quiet"),))
+    tell(told_job("quiet"), metrics(1, loss=1.0))
+    ledger.deliveries_open()
+    assert lane("quiet").serve()
+    (running,) = runners()
+    assert running.nice() >= GIVE_WAY
+    shares = Path(f"/proc/{running.pid}/autogroup")
+    told = shares.read_text() if shares.exists() else ""  # empty where Linux does not share among sessions
+    assert not told or told.split()[-1] == str(GIVE_WAY)
 
 
 @pytest.mark.django_db

@@ -131,3 +131,11 @@ def test_a_stalled_reader_costs_no_memory(site: Site) -> None:
         while piece := client.recv(MIB):
             received += len(piece)
     assert received > 200 * MIB and site.memory() - before < 40 * MIB
+
+
+def test_what_is_loaded_is_not_looked_through_for_cycles_again() -> None:
+    tell = "import gc; from platform_site import server; server.collector_settle(); known = len(gc.get_objects())"
+    tell += "; print(known < 1000 < gc.get_freeze_count(), gc.get_threshold()[0] == server.COLLECT_EVERY)"
+    command = [sys.executable, "-c", tell]
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "platform_site.settings"}
+    assert subprocess.check_output(command, cwd=ROOT, env=environment, timeout=60).split() == [b"True"] * 2

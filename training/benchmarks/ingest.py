@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from platform_site.processes import environment, python
+from training.benchmarks.rig import BenchmarkError
 from training.benchmarks.rig.figures import ratio, shown, table
 from training.benchmarks.rig.folder import temporary_folder
 from training.benchmarks.rig.followers import KNOWN, Followers, backends, followers
@@ -82,6 +83,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--against", choices=[THEIRS], help="measure this server too, in turns with ours")
     parser.add_argument("--seconds", type=float, default=5.0, help="how long each server is loaded at a time")
     parser.add_argument("--pairs", type=int, default=5, help="how often each server's turn comes")
+    parser.add_argument("--scenario", default="", metavar="WORDS", help="only the scenarios whose name has these words")
     parser.add_argument(
         "--followers",
         nargs="*",
@@ -99,13 +101,16 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Mapping[str, Any], console: Console) -> dict[str, Any]:
     told = None if options["followers"] is None else options["followers"] or list(KNOWN)
+    scenarios = [scenario for scenario in SCENARIOS if options["scenario"] in scenario.name]
+    if not scenarios:
+        raise BenchmarkError(f"no scenario is named so; there are: {'; '.join(one.name for one in SCENARIOS)}")
     with contenders(options["database"], options["against"], told) as all_of_them:
         for contender in all_of_them:
             contender.load(SCENARIOS[0], min(WARM_UP_SECONDS, options["seconds"]))
             contender.runs.clear()
             if contender.followers:
                 contender.followers.all_told_wait()
-        for scenario in SCENARIOS:
+        for scenario in scenarios:
             for turn in range(options["pairs"]):
                 console.print(f"{scenario.name}, turn {turn + 1} of {options['pairs']} …", style="dim")
                 # each time another one begins, so that none always has the quiet moment
@@ -114,7 +119,7 @@ def run(options: Mapping[str, Any], console: Console) -> dict[str, Any]:
         delivered = {one.name: one.followers.told() for one in all_of_them if one.followers}
         memory = {contender.name: contender.server.memory() for contender in all_of_them}
     figures: dict[str, Any] = {"databases": [one.database for one in all_of_them]}
-    figures["scenarios"] = {scenario.name: summary(scenario, all_of_them) for scenario in SCENARIOS}
+    figures["scenarios"] = {scenario.name: summary(scenario, all_of_them) for scenario in scenarios}
     figures |= {"delivered_points": delivered} if delivered else {}
     figures["memory_mb"] = {name: {"resident": seen[0], "proportional": seen[1]} for name, seen in memory.items()}
     show(figures, console)

@@ -2,11 +2,13 @@
 
 import math
 import struct
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from training.journal import payloads
 from training.journal.payloads import (
     LARGEST,
     Lines,
@@ -71,6 +73,22 @@ def test_good_reports_beside_a_bad_one_are_kept() -> None:
     rows = [[1, 1, 1, NOW, [1]], [2, 1, -1, NOW, [2]], [3, 1, 3, NOW, [3]]]
     items = progress_read({"names": ["a"], "rows": rows}, NOW).items
     assert [type(item) for item in items] == [Metrics, Refused, Metrics]
+
+
+PARTS = st.none() | st.booleans() | st.integers(-2, 2**64) | st.floats(NOW - 2, NOW + 2) | st.text(max_size=1)
+PARTS |= st.sampled_from(
+    [1, 2.0, NOW, math.nan, math.inf, 1e300, 10**400, "NaN", "Infinity", 946_684_799, NOW + 90_000]
+)
+ROWS = st.lists(PARTS | st.lists(PARTS, max_size=3), min_size=4, max_size=6) | PARTS | st.just({"a": 1})
+PLAIN = st.tuples(st.integers(1, 9), st.integers(0, 9), st.none() | st.integers(0, 9), st.just(NOW), st.lists(PARTS))
+
+
+@given(st.lists(ROWS | PLAIN.map(list), max_size=4), st.integers(0, 2))
+def test_rows_taken_at_one_look_are_what_judging_them_one_by_one_gives(rows: list[Any], width: int) -> None:
+    names = ("a", "b")[:width]
+    told = progress_read({"names": list(names), "rows": rows}, NOW).items
+    judged = [payloads._row_read(row, names, "", NOW) for row in rows]
+    assert repr(told) == repr(judged)  # by their text, where 1, 1.0 and True differ
 
 
 @pytest.mark.parametrize("body", [[], "x", 7, None, {"rows": 3}, {"reports": 1}, {"blocks": [1]}, {"reports": [1]}])

@@ -35,6 +35,13 @@ def test_numbers_grow_by_one_without_gaps(attempt: JobAttempt) -> None:
     assert [record.seq for record in found] == list(range(1, len(found) + 1))
 
 
+@pytest.mark.parametrize("count", [1, rows.ROWS_AT_ONCE, rows.ROWS_AT_ONCE * 2 + 7])
+def test_a_batch_of_any_size_is_stored_in_order(attempt: JobAttempt, count: int) -> None:
+    assert send(attempt, *(report(n, float(n), step=n) for n in range(1, count + 1))).stored == count
+    found = [one for one in records_after(attempt.job_id, 0) if one.kind == RecordKind.METRICS]
+    assert [(one.step, one.values) for one in found] == [(n, (float(n),)) for n in range(1, count + 1)]
+
+
 def test_a_repeat_is_answered_and_not_stored(attempt: JobAttempt) -> None:
     send(attempt, report(1), report(2))
     again = send(attempt, report(1), report(2), report(3))
