@@ -178,6 +178,7 @@ def _rows_read(rows: list[Any], names: tuple[str, ...], now: float) -> list[Item
     pack, latest = struct.Struct(f"<{len(names)}d").pack, latest_time(now)
     items: list[Item] = []
     for row in rows:
+        item = None
         try:
             no, epoch, step, time, values = row
             if (
@@ -189,11 +190,10 @@ def _rows_read(rows: list[Any], names: tuple[str, ...], now: float) -> list[Item
                 and EARLIEST_TIME <= time <= latest
                 and type(values) is list
             ):
-                items.append(Metrics(no, time, step, epoch, names, pack(*values)))
-                continue
+                item = Metrics(no, time, step, epoch, names, pack(*values))
         except (TypeError, ValueError, OverflowError, struct.error):
-            pass
-        items.append(_row_read(row, names, "", now))
+            item = None
+        items.append(item or _row_read(row, names, "", now))
     return items
 
 
