@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Response, expect
 
 from training.models import JobState, TrainingJob
 from training.tests.conftest import job_make
@@ -46,7 +46,12 @@ def test_a_million_lines_are_searched_and_any_is_linked(page: Page, site: Site, 
     page.goto(f"{site.address}/jobs/{job.pk}/#log")
     expect(page.locator("#log-lines li").last).to_contain_text(f"line {LINES - 1}", timeout=SECONDS)
     answers: list[dict[str, Any]] = []
-    page.on("response", lambda response: "/log/hits/" in response.url and answers.append(response.json()))
+
+    def heard(response: Response) -> None:
+        if "/log/hits/" in response.url:
+            answers.append(response.json())
+
+    page.on("response", heard)
     page.get_by_label("Search the log").fill("NEEDLE")
     expect(page.locator("#log-hits output")).to_have_text("1 of 4", timeout=SECONDS)
     assert answers[0]["lines"] < LINES and sum(one["lines"] for one in answers if "count" in one) == LINES
