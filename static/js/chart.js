@@ -103,6 +103,7 @@ class MetricChart extends HTMLElement {
 
   draw() {
     this.stale = false;
+    const waits = this.series.want?.(this.names);
     const layers = this.layers();
     this.marks = layers.filter((one) => one.kind === "main").flatMap((one) => one.line.marks.map((mark) => ({ ...mark, hue: one.hue })));
     const positive = (values) => (options.log ? values.map((value) => (value > 0 ? value : null)) : values);
@@ -118,13 +119,14 @@ class MetricChart extends HTMLElement {
       this.u.setData(data, !this.zoomed);
       if (this.zoomed) this.u.setScale("x", { min: this.zoomed.low, max: this.zoomed.high });
     }
-    this.none(layers.length && layers.every((one) => one.y.every((value) => value === null)) && !this.marks.length);
+    this.none(layers.length && layers.every((one) => one.y.every((value) => value === null)) && !this.marks.length, waits);
     this.legendWrite(null);
   }
 
-  none(empty) {
+  none(empty, waits) {
     this.querySelector(".none")?.remove();
-    if (empty) this.append(element("p", { className: "none", textContent: options.log ? "Nothing above 0" : "No values yet" }));
+    const told = options.log ? "Nothing above 0" : "No values yet";
+    if (empty) this.append(element("p", { className: "none", textContent: waits ? "Loading …" : told }));
   }
 
   make(layers, data) {
