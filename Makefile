@@ -11,7 +11,7 @@ SIDE_BY_SIDE := -n logical --maxprocesses 8
 pytest = $(BIN)/python -m pytest $(1) $(2) $(ARGS) || \
   { echo "== some failed; these once more, alone"; $(BIN)/python -m pytest --last-failed --last-failed-no-failures none $(2) $(ARGS); }
 
-.PHONY: demo up test test-servers test-faults pictures soak lint types check constraints clean
+.PHONY: demo up test test-servers test-faults test-cut pictures soak lint types check constraints clean
 
 demo: $(VENV)/.run
 	$(BIN)/python manage.py up --demo $(ARGS)
@@ -34,6 +34,12 @@ test-servers: $(VENV)/.test
 test-faults: $(VENV)/.test
 	deploy/system-packages redis-server
 	$(call pytest,,platform_site/tests/test_faults*.py)
+
+# A run of 60 s at 10 points a second, watched in a browser whose network is cut for 20 s in the middle; pictures and the count.
+test-cut: $(VENV)/.test
+	deploy/system-packages chromium
+	CUT_SECONDS="20 20 20" $(BIN)/python -m pytest training/tests/test_browser_cut.py $(ARGS)
+	cat test-output/cut/count.txt
 
 # The pictures of the documentation, taken anew of every main page with the data of the tests.
 pictures: $(VENV)/.test

@@ -3,6 +3,7 @@
 const { colour, figure, clock, short, smoothed, placed, nearest, element } = ChartWords;
 const { options } = ChartOptions;
 const COLOURS = 8;
+const DOTS = 40; // points of a line that are still marked one by one
 
 class MetricChart extends HTMLElement {
   names = [];
@@ -102,6 +103,7 @@ class MetricChart extends HTMLElement {
 
   draw() {
     this.stale = false;
+    const waits = this.series.want?.(this.names);
     const layers = this.layers();
     this.marks = layers.filter((one) => one.kind === "main").flatMap((one) => one.line.marks.map((mark) => ({ ...mark, hue: one.hue })));
     const positive = (values) => (options.log ? values.map((value) => (value > 0 ? value : null)) : values);
@@ -109,7 +111,7 @@ class MetricChart extends HTMLElement {
     for (const mark of this.marks) tables.push([[mark.x], [null]]); // so that the axis reaches them
     const joined = tables.length ? uPlot.join(tables, tables.map(() => [0, 1])) : [[]];
     const data = joined.slice(0, layers.length + 1);
-    const shape = JSON.stringify([layers.map((one) => [one.name, one.kind]), options.log, this.axis, document.documentElement.dataset.theme]);
+    const shape = JSON.stringify([layers.map((one) => [one.name, one.kind, one.x.length < DOTS]), options.log, this.axis, document.documentElement.dataset.theme]);
     if (!this.u || shape !== this.shape) {
       this.shape = shape;
       this.make(layers, data);
@@ -117,13 +119,14 @@ class MetricChart extends HTMLElement {
       this.u.setData(data, !this.zoomed);
       if (this.zoomed) this.u.setScale("x", { min: this.zoomed.low, max: this.zoomed.high });
     }
-    this.none(layers.length && layers.every((one) => one.y.every((value) => value === null)) && !this.marks.length);
+    this.none(layers.length && layers.every((one) => one.y.every((value) => value === null)) && !this.marks.length, waits);
     this.legendWrite(null);
   }
 
-  none(empty) {
+  none(empty, waits) {
     this.querySelector(".none")?.remove();
-    if (empty) this.append(element("p", { className: "none", textContent: options.log ? "Nothing above 0" : "No values yet" }));
+    const told = options.log ? "Nothing above 0" : "No values yet";
+    if (empty) this.append(element("p", { className: "none", textContent: waits ? "Loading …" : told }));
   }
 
   make(layers, data) {
@@ -139,7 +142,7 @@ class MetricChart extends HTMLElement {
       stroke: one.alpha ? colour(one.hue, one.alpha) : undefined,
       width: one.width || 0,
       dash: one.dash,
-      points: { show: one.kind === "main" && one.x.length < 40, size: 4, fill: colour(one.hue), stroke: colour(one.hue) },
+      points: { show: one.kind === "main" && one.x.length < DOTS, size: 4, fill: colour(one.hue), stroke: colour(one.hue) },
     }));
     const ticks = time ? { incrs: [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400] } : {};
     const wide = (u, values) => 14 + 6.5 * Math.max(2, ...(values || []).map((value) => String(value ?? "").length));

@@ -54,6 +54,7 @@ class CompareChart extends HTMLElement {
     const chart = document.createElement("metric-chart");
     chart.build(this, metric, "");
     this.append(chart);
+    chart.none(true, true); // until all are here
     const outcomes = await Promise.allSettled(jobs.map((job) => this.store.load(job, axis)));
     for (const one of outcomes) if (one.reason) console.warn("A job is missing in the chart.", one.reason);
     chart.names = jobs.map((job) => String(job.id)).filter((id) => this.store.stores.has(id));

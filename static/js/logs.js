@@ -1,4 +1,5 @@
 // The log on a job page: holds some hundred of its lines, fetches others by number as they are scrolled to, follows the end.
+/* global LogSearch */
 (() => {
   const ROWS = 300;
   const EDGE = 60; // lines left before more are fetched
@@ -19,15 +20,13 @@
   let asked = 0;
   let busy = false;
   let skipped = false;
+  let tally = null; // the search that goes on, with what it has counted
+  let searching = 0;
   let lastTop = 0; // where the view was scrolled to: only a person scrolls up from there
 
   const end = () => start + list.childElementCount;
   const row = () => Math.min(list.firstElementChild?.offsetHeight || 19, 24, TALLEST / Math.max(1, total)); // of a line that is not held
-  const past = (one, other) => {
-    const [seq, n] = one.split(".").map(Number);
-    const [otherSeq, otherN] = other.split(".").map(Number);
-    return seq > otherSeq || (seq === otherSeq && n > otherN);
-  };
+  const { past } = LogSearch;
   const wanted = () => new URLSearchParams({ level: form.level.value, source: form.source.value });
   const lineAt = (place) => list.querySelector(`[data-at="${CSS.escape(place)}"]`);
 
@@ -166,24 +165,42 @@
   }
 
   async function search(back = false) {
-    hits.hidden = !form.text.value;
-    if (!form.text.value) { at = ""; return mark(); }
-    const query = wanted();
-    query.set("text", form.text.value);
-    query.set("origin", at || anchored()?.at || "0.0");
-    if (back) query.set("back", "yes");
     const text = form.text.value;
-    hits.firstElementChild.textContent = "…";
+    const mine = ++searching;
+    hits.hidden = !text;
+    if (!text) { leave(); return mark(); }
+    const key = `${wanted()}&${text}`;
+    if (tally?.key !== key) tally = Object.assign(new LogSearch(null, say), { key });
+    const now = tally;
+    now.part = async (query) => {
+      const found = await ask(box.dataset.hits, new URLSearchParams([...wanted(), ["text", text], ...Object.entries(query)]));
+      return mine === searching ? found : Promise.reject(new DOMException("another search has begun", "AbortError"));
+    };
     try {
-      const found = await ask(box.dataset.hits, query);
-      if (text !== form.text.value) return;
-      hits.firstElementChild.textContent = found.count ? `${found.index} of ${found.count}` : "no hit";
-      if (found.at) await goTo(found.at);
-      else { at = ""; mark(); }
+      const place = await now.next(at || anchored()?.at || "0.0", back);
+      if (place) {
+        await goTo(place);
+        return mine === searching && (await now.counted());
+      }
+      leave();
+      say("no hit");
+      mark();
     } catch (error) {
-      hits.firstElementChild.textContent = "not searched";
+      if (error.name === "AbortError") return;
+      say("not searched");
       console.warn("The search failed; Enter tries again.", error);
     }
+  }
+
+  function say(text) {
+    hits.firstElementChild.textContent = text;
+  }
+
+  // The search begins anew from here.
+  function leave(place = "") {
+    at = place;
+    tally = null;
+    searching++;
   }
 
   function matches(line) {
@@ -224,7 +241,7 @@
     const link = event.target.closest(".line-link");
     if (!link) return;
     event.preventDefault();
-    at = link.parentElement.dataset.at;
+    leave(link.parentElement.dataset.at);
     history.replaceState(null, "", `#line-${at}`);
     mark();
   }
@@ -233,17 +250,17 @@
   form.addEventListener("input", (event) => {
     if (event.target !== form.text) return;
     clearTimeout(typing);
-    typing = setTimeout(() => { at = ""; search(); }, 300);
+    typing = setTimeout(() => { leave(); search(); }, 300);
   });
   form.addEventListener("change", (event) => {
-    if (event.target.tagName === "SELECT") { at = ""; newest = "0.0"; following = true; fetchRows({ at: "end" }, bottom).then(() => form.text.value && search()); }
+    if (event.target.tagName === "SELECT") { leave(); newest = "0.0"; following = true; fetchRows({ at: "end" }, bottom).then(() => form.text.value && search()); }
   });
   form.addEventListener("submit", (event) => { event.preventDefault(); clearTimeout(typing); search(); });
   form.text.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && event.shiftKey) { event.preventDefault(); search(true); }
   });
   hits.addEventListener("click", ({ target }) => target.closest("button") && search(Boolean(target.closest("[data-back]"))));
-  document.getElementById("log-error").addEventListener("click", (event) => { event.preventDefault(); goTo("", { at: "first-error" }); });
+  document.getElementById("log-error").addEventListener("click", (event) => { event.preventDefault(); leave(); goTo("", { at: "first-error" }); });
   follow.addEventListener("click", toEnd);
   list.addEventListener("click", linked);
   view.addEventListener("scroll", scrolled, { passive: true });

@@ -1,4 +1,5 @@
 // The series of a job in the browser: what the server sent, by metric and attempt, and what the socket adds to it.
+const LOT = 40; // series of one request, where charts ask for their own
 const MOST = 8000; // points of one series; beyond that the whole is fetched anew, condensed
 
 class SeriesStore extends EventTarget {
@@ -28,6 +29,11 @@ class SeriesStore extends EventTarget {
     this.series = new Map();
     this.attempts = [];
     this.start = Infinity;
+    this.lazy = new Set(); // names of series that are fetched when a chart of theirs is looked at
+    this.asked = new Set(); // of them those on their way,
+    this.late = []; // and what was heard meanwhile
+    this.queue = [];
+    this.upto = new Map(); // fetched later than the rest: by name, how far
   }
 
   heard(news) {
@@ -62,7 +68,11 @@ class SeriesStore extends EventTarget {
   }
 
   answered(answer, after) {
-    if (after < 0) this.clear();
+    if (after < 0 || answer.names) this.clear();
+    for (const name of answer.names || []) {
+      this.lazy.add(name);
+      this.series.set(name, new Map());
+    }
     this.attempts = answer.attempts;
     this.add(answer.blocks, answer.seq);
     for (const news of this.waiting.splice(0)) this.add(news.blocks, news.seq);
@@ -73,12 +83,15 @@ class SeriesStore extends EventTarget {
     let crowded = false;
     const have = this.seq;
     for (const block of blocks) {
-      const first = block.seq.findIndex((one) => one > have);
+      const first = beyond(block, have);
       if (first < 0) continue;
+      if (this.asked.size) this.late.push({ block, first });
       this.start = Math.min(this.start, block.time[0]);
       if (!this.attempts.some((one) => one.number === block.attempt)) this.unknown = true;
       block.names.forEach((name, index) => {
-        crowded = this.append(name, block, index, first) > MOST || crowded;
+        if (this.lazy.has(name)) return;
+        const begin = this.upto.get(name) > have ? beyond(block, this.upto.get(name)) : first;
+        crowded = (begin >= 0 && this.append(name, block, index, begin) > MOST) || crowded;
       });
     }
     this.seq = Math.max(this.seq, seq);
@@ -87,6 +100,55 @@ class SeriesStore extends EventTarget {
       this.unknown = false;
       this.load();
     }
+  }
+
+  // Have these series fetched that are not here yet; false if all are.
+  want(names) {
+    const missing = names.filter((name) => this.lazy.has(name));
+    for (const name of missing) {
+      if (!this.asked.has(name)) this.queue.push(name);
+      this.asked.add(name);
+    }
+    if (this.queue.length) this.soon ||= setTimeout(() => this.fetchLots(), 50);
+    return missing.length > 0;
+  }
+
+  async fetchLots() {
+    while (this.queue.length) {
+      const { asked, queue } = this; // others once everything is fetched anew
+      const lot = queue.splice(0, LOT);
+      const query = new URLSearchParams(lot.map((name) => ["name", name]));
+      try {
+        const response = await fetch(`${this.source}?${query}`, { headers: { Accept: "application/json" } });
+        if (!response.ok) throw new Error(`the server said ${response.status}`);
+        const answer = await response.json();
+        if (asked === this.asked) this.lotTake(lot, answer);
+      } catch (error) {
+        console.warn("Some series could not be read; tried again in 3 s.", error);
+        queue.unshift(...lot);
+        await new Promise((done) => setTimeout(done, 3000));
+      }
+    }
+    this.soon = 0;
+  }
+
+  // The answer may be older or newer than what is here: what was heard meanwhile is added, what it has already is left out later.
+  lotTake(lot, { blocks, seq }) {
+    const mine = new Set(lot);
+    for (const name of lot) {
+      this.lazy.delete(name);
+      this.asked.delete(name);
+      this.upto.set(name, seq);
+    }
+    const take = (block, begin) => {
+      if (begin < 0) return;
+      this.start = Math.min(this.start, block.time[0]);
+      block.names.forEach((name, index) => mine.has(name) && this.append(name, block, index, begin));
+    };
+    for (const block of blocks) take(block, 0);
+    for (const { block, first } of this.late) take(block, beyond(block, seq) < 0 ? -1 : Math.max(first, beyond(block, seq)));
+    if (!this.asked.size) this.late = [];
+    this.dispatchEvent(new Event("change"));
   }
 
   append(name, block, index, first) {
@@ -194,6 +256,11 @@ class SeriesWindow extends SeriesStore {
   }
 
   load() {} // nothing more to come
+}
+
+// The first row of a block past a record; -1 if there is none.
+function beyond(block, seq) {
+  return block.seq.findIndex((one) => one > seq);
 }
 
 function number(value) {

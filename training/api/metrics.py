@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET
 from training.jobs.lines import LineFilter, lines_in_chunks
 from training.jobs.points import point_table
 from training.jobs.selectors import jobs_visible
-from training.jobs.series import MAX_POINTS, job_series, strict_dumps, window_series
+from training.jobs.series import MAX_POINTS, board_series, job_series, strict_dumps, window_series
 from training.jobs.tables import LONG, csv_pieces
 from training.journal.window import AXES, FULL_WIDTH, Window
 from training.models import LogLevel, TrainingLog
@@ -24,6 +24,7 @@ LARGEST = 2.0**53  # of a step or time: beyond it whole numbers are no longer to
 def metrics_json(request: HttpRequest, job_id: int) -> HttpResponseBase:
     """The series past `after`, of the `name`s asked for or all, condensed unless `full` is set; strict JSON.
 
+    Of a job with very many series, without `name`, only what they are called.
     With `axis`, what a chart of `width` pixels shows from `start` to `end` along it.
     """
     if refusal := _refusal(request, job_id):
@@ -38,6 +39,8 @@ def metrics_json(request: HttpRequest, job_id: int) -> HttpResponseBase:
         except ValueError as error:
             return HttpResponse(str(error), status=400, content_type="text/plain")
         series = window_series(job_id, names, window, width)
+    elif names is None and not request.GET.get("full"):
+        series = board_series(job_id, int(after))
     else:
         series = job_series(job_id, int(after), names, UNLIMITED if request.GET.get("full") else MAX_POINTS)
     response = HttpResponse(strict_dumps(series), content_type="application/json")

@@ -25,6 +25,7 @@ SPARE = 11  # jobs beside those that are watched: each reporter numbers its repo
 LOAD_SECONDS = 5.0
 REPORTS = 200  # of the job with many series
 MEMORY_RATE = 100.0  # points a second, so that minutes are like an hour at ten
+HOUR_SERIES, HOUR_POINTS, HOUR_RATE, HOUR_MINUTES = 20, 36_000, 400.0, 30.0  # as fast as they come, at most so long
 PARTS = ("windows", "server", "pixel", "memory")
 WINDOW_MS, WINDOW_RATIO, ROLLUP_SHARE, PAGE_MS, WEIGHT_KB, PIXEL_MS = 50.0, 1.5, 0.15, 150.0, 150.0, 250.0
 
@@ -37,6 +38,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--pages", type=int, default=50, help="open pages, one of them in a real Chromium")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long it is watched")
     parser.add_argument("--minutes", type=float, default=5.0, help="how long the page's memory is looked at")
+    parser.add_argument("--hour", action="store_true", help="its memory while it is sent what 20 series are in an hour")
     parser.add_argument("--no-limits", action="store_true", help="only look: nothing is below what is wanted")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="only some of it")
     parser.add_argument("--database", nargs="+", default=["sqlite"], metavar="URL", help="sqlite, or postgres://…")
@@ -96,14 +98,11 @@ def site_measure(
             rows.append((f"{part}, median ms", found[f"{name}_p50_ms"], 0.0))
             rows.append((f"{part}, p95 ms", found[f"{name}_p95_ms"], PIXEL_MS if name == "drawn" else 0.0))
     if "memory" in options["parts"]:
-        console.print(f"looking at a page's memory for {options['minutes']:g} min …", style="dim")
-        trainer = variables(ours, spare[0], folder)
-        samples = memory_grown(ours, trainer, spare[0]["run"], MEMORY_RATE, options["minutes"])
-        found["memory_mb"] = samples
-        half = len(samples) // 2
-        most = max(used for _, used in samples[:half]) if half else 0.0
-        rows.append((f"page's memory after {samples[0][0]:,} points, MB", samples[0][1], 0.0))
-        rows.append((f"after {samples[-1][0]:,} points, MB", samples[-1][1], 1.5 * most))
+        found["memory_mb"] = memory_measure(ours, variables(ours, spare[0], folder), spare[0]["run"], options, console)
+        (_, first, _), (sent, last, _) = found["memory_mb"][0], found["memory_mb"][-1]
+        half = [used for points, used, _ in found["memory_mb"] if points <= sent / 2]
+        rows.append((f"page's memory after {found['memory_mb'][0][0]:,} points, MB", first, 0.0))
+        rows.append((f"after {sent:,} points, MB", last, 1.5 * max(half, default=first)))
     made = table(f"Pages on {ours.database.vendor}", "what", "seen", "wanted")
     for name, seen, limit in rows:
         made.add_row(name, shown(seen), f"< {shown(limit)}" if limit else "")
@@ -111,6 +110,22 @@ def site_measure(
             missed.append(f"{name}: {seen:.3g}, wanted below {limit:.3g}")
     console.print(made)
     return found
+
+
+def memory_measure(
+    ours: Site, trainer: Mapping[str, str], job: str, options: Mapping[str, Any], console: Console
+) -> list[tuple[int, float, int]]:
+    if options["hour"]:
+        console.print(f"{HOUR_SERIES} series of {HOUR_POINTS:,} points go to a page …", style="dim")
+        samples = memory_grown(ours, trainer, job, HOUR_RATE, HOUR_MINUTES, HOUR_SERIES, HOUR_POINTS)
+    else:
+        console.print(f"looking at a page's memory for {options['minutes']:g} min …", style="dim")
+        samples = memory_grown(ours, trainer, job, MEMORY_RATE, options["minutes"])
+    made = table("A page's memory after a collection", "points of each series", "MB", "nodes")
+    for points, used, nodes in samples:
+        made.add_row(f"{points:,}", shown(used), f"{nodes:,}")
+    console.print(made)
+    return samples
 
 
 def server_measure(

@@ -1,8 +1,8 @@
-"""A job's log by the numbers of its lines: any rows of a million, and where a text is found among them."""
+"""A job's log by the numbers of its lines: any rows of a million."""
 
 from dataclasses import dataclass, replace
 
-from django.db.models import Count, QuerySet
+from django.db.models import QuerySet
 
 from training.jobs.lines import LineFilter, Place
 from training.models import LogLevel, TrainingLog
@@ -19,15 +19,6 @@ class LineRows:
     lines: list[TrainingLog]
 
 
-@dataclass(frozen=True, slots=True)
-class LineHits:
-    """How many lines hold a text; the one that was looked for, and which of them it is, counted from 1."""
-
-    count: int
-    index: int = 0
-    place: Place | None = None
-
-
 def line_rows(job_id: int, wanted: LineFilter, start: int, count: int) -> LineRows:
     """`count` lines from number `start` on; the last ones where there are not so many. Finds the first by the index."""
     query = _ordered(job_id, wanted)
@@ -37,7 +28,7 @@ def line_rows(job_id: int, wanted: LineFilter, start: int, count: int) -> LineRo
     far = start > total // 2
     place = query.filter(seq__lte=upto).reverse()[total - 1 - start :] if far else query[start:]
     first = place.values_list("seq", "n")[:1].first() if total else None
-    lines = list(_from(query, Place(*first))[:count]) if first else []
+    lines = list(query.filter(Place(*first).onward)[:count]) if first else []
     return LineRows(total, start, lines)
 
 
@@ -65,21 +56,6 @@ def line_above(job_id: int, place: Place) -> Place:
     return Place(*start) if start else Place(0, 0)
 
 
-def line_hits(job_id: int, wanted: LineFilter, origin: Place, forward: bool) -> LineHits:
-    """The next line past `origin` that holds the text, or the one before; round the end, as a search goes on."""
-    query = _ordered(job_id, wanted)
-    beyond, other = (query.filter(origin.after), query) if forward else (query.filter(origin.before), query)
-    if not forward:
-        beyond, other = beyond.reverse(), other.reverse()
-    found = beyond.values_list("seq", "n").first() or other.values_list("seq", "n").first()
-    if found is None:
-        return LineHits(0)
-    place = Place(*found)
-    # both in one pass: each has to look into every line
-    counts = query.order_by().aggregate(all=Count("n"), before=Count("n", filter=place.before))
-    return LineHits(counts["all"], counts["before"] + 1, place)
-
-
 def line_whole(job_id: int, place: Place) -> TrainingLog | None:
     """One line, however long it is."""
     return TrainingLog.objects.filter(job_id=job_id, seq=place.seq, n=place.n).first()
@@ -88,11 +64,6 @@ def line_whole(job_id: int, place: Place) -> TrainingLog | None:
 def without_text(wanted: LineFilter) -> LineFilter:
     """The filter of what is listed, where the text is only looked for."""
     return replace(wanted, text="")
-
-
-def _from(query: QuerySet[TrainingLog], place: Place) -> QuerySet[TrainingLog]:
-    """The place's line and those after it; begun by the index, whatever comes before."""
-    return query.filter(seq__gte=place.seq).exclude(seq=place.seq, n__lt=place.n)
 
 
 def _ordered(job_id: int, wanted: LineFilter) -> QuerySet[TrainingLog]:

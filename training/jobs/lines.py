@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from django.db.models import BooleanField, Q, QuerySet
+from django.db.models import BooleanField, QuerySet
 from django.db.models.expressions import RawSQL
 
 from training.jobs.line_counts import lines_count
@@ -59,12 +59,25 @@ class Place:
         return place if max(place.seq, place.n) < 2**31 else None
 
     @property
-    def before(self) -> Q:
-        return Q(seq__lte=self.seq) & (Q(seq__lt=self.seq) | Q(n__lt=self.n))  # the first part: one range of the index
+    def before(self) -> RawSQL:
+        return self._compared("<")
 
     @property
-    def after(self) -> Q:
-        return Q(seq__gte=self.seq) & (Q(seq__gt=self.seq) | Q(n__gt=self.n))
+    def upto(self) -> RawSQL:
+        return self._compared("<=")
+
+    @property
+    def after(self) -> RawSQL:
+        return self._compared(">")
+
+    @property
+    def onward(self) -> RawSQL:
+        return self._compared(">=")
+
+    def _compared(self, sign: str) -> RawSQL:
+        """As one comparison of pairs: a range of the index, however many lines one record has."""
+        table = '"training_traininglog"'
+        return RawSQL(f'({table}."seq", {table}."n") {sign} (%s, %s)', [self.seq, self.n], BooleanField())
 
     def __str__(self) -> str:
         return f"{self.seq}.{self.n}"

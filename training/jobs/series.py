@@ -8,14 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from training.journal.names import names_of
 from training.journal.reader import Columns, Record, heads, metric_columns
 from training.journal.rollup import rolled_up
 from training.journal.window import Line, Window, window_lines
 from training.models import JobAttempt, MetricSeries
-from training.models.journal import RecordKind
+from training.models.journal import JournalRecord, RecordKind
 
 MAX_POINTS = 2000  # numbers of one series in an answer: 1,000 buckets of lowest and highest
 BOARD = 40_000  # buckets of all series together in an answer
+MANY = BOARD // 100  # series, above which an answer for all of them would hold too little of each
+FAR = 4096  # records
 
 
 def job_series(
@@ -34,6 +37,30 @@ def job_series(
     reached = max([head.seq if head else 0, after, *(int(block.seq[-1]) for block in columns)])
     blocks = [part for block in columns for part in _parts(_only(block, names), limit)]
     return {"job": job_id, "seq": reached, "attempts": _attempts_json(job_id), "blocks": blocks}
+
+
+def board_series(job_id: int, after: int = 0) -> dict[str, Any]:
+    """What a page's charts begin with, or go on with past `after`.
+
+    Of a job with more than MANY series it is their `names` alone, for each chart to ask for its own when it is looked
+    at; past `after` it is so only where that is far back, and then the page has to forget what it held.
+    """
+    head = heads([job_id]).get(job_id)
+    reached = head.seq if head else 0
+    if after and reached - after <= FAR:
+        return job_series(job_id, after)
+    names = _names(job_id)
+    if len(names) <= MANY:
+        return job_series(job_id, after)
+    return {"job": job_id, "seq": reached, "attempts": _attempts_json(job_id), "blocks": [], "names": names}
+
+
+def _names(job_id: int) -> list[str]:
+    """Every metric of a job: those rolled up, and those of the records since."""
+    rolled = MetricSeries.objects.filter(job_id=job_id).values_list("name", flat=True)
+    since = JournalRecord.objects.filter(job_id=job_id, seq__gt=rolled_up(job_id), kind=RecordKind.METRICS)
+    lists = names_of(set(since.order_by("names_id").values_list("names_id", flat=True).distinct()))
+    return sorted({*rolled, *(name for names in lists.values() for name in names)})
 
 
 def window_series(job_id: int, names: Collection[str] | None, window: Window, most: int) -> dict[str, Any]:

@@ -12,12 +12,12 @@ from training.jobs.line_rows import (
     LineRows,
     error_first,
     line_above,
-    line_hits,
     line_rows,
     line_rows_at,
     line_whole,
     without_text,
 )
+from training.jobs.line_search import LAST, START, found_window, line_find, line_tally
 from training.jobs.lines import LineFilter, Place, first_error, line_window
 from training.models import LogLevel, TrainingJob
 from training.pages.doors import job_or_404, signed_in
@@ -38,8 +38,9 @@ def job_log(request: HttpRequest, job_id: int) -> HttpResponseBase:
         before, after = None, first_error(job_id)
     elif place := Place.read(request.GET.get("at", "")):
         before, after = None, line_above(job_id, place)
-    context = log_context(job, wanted) | {"window": line_window(job_id, wanted, before, after)}
-    return render(request, "training/job_log.html", context | {"sources": line_sources(job_id)})
+    window = (found_window if wanted.text else line_window)(job_id, wanted, before, after)
+    context = log_context(job, wanted) | {"window": window, "sources": line_sources(job_id)}
+    return render(request, "training/job_log.html", context)
 
 
 @require_GET
@@ -55,14 +56,22 @@ def log_rows(request: HttpRequest, job_id: int) -> HttpResponseBase:
 @require_GET
 @signed_in
 def log_hits(request: HttpRequest, job_id: int) -> HttpResponseBase:
-    """How many lines hold `text`, and the one after `origin`, or before it with `back`."""
+    """The line after `origin` that holds `text`, or before it with `back`; or how many do, with `count`, as far as
+    this part of the search came: the next one begins at `reached`, unless this one is `done`.
+    """
     job_or_404(request, job_id)
     wanted = line_filter(request)
     if not wanted.text:
         return HttpResponse("text: expected what to look for", status=400, content_type="text/plain")
-    origin = Place.read(request.GET.get("origin", "")) or Place(0, 0)
-    hits = line_hits(job_id, wanted, origin, forward=not request.GET.get("back"))
-    return _fresh({"count": hits.count, "index": hits.index, "at": str(hits.place or "")})
+    forward = not request.GET.get("back")
+    origin, before = (Place.read(request.GET.get(name, "")) for name in ("origin", "before"))
+    if request.GET.get("count"):
+        tally = line_tally(job_id, wanted, origin or START, before or START)
+        told: dict[str, object] = {"count": tally.count, "before": tally.before}
+        return _fresh(told | {"reached": str(tally.reached), "lines": tally.lines, "done": tally.done})
+    found = line_find(job_id, wanted, origin or (START if forward else LAST), forward)
+    told = {"at": str(found.place or ""), "reached": str(found.reached), "lines": found.lines, "done": found.done}
+    return _fresh(told)
 
 
 @require_GET

@@ -5,16 +5,25 @@ from types import SimpleNamespace
 
 import pytest
 from django.test import Client
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, Response, expect, sync_playwright
 
 from training.models import ChartLayout, JobState, MetricSummary, TrainingJob
 from training.tests.conftest import job_make
 from training.tests.journal_entries import metrics, named, tell
 from training.tests.test_browser_live import Site, elsewhere, site, until
+from training.tests.test_selectors import attempt_make
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 __all__ = ["site"]  # a fixture
 SECONDS = 30_000
+STORE = "[...SeriesStore.stores.values()][0]"
+# How many points are held of ten series, which are wanted in case that all was fetched anew.
+HELD = """() => {
+  const store = [...SeriesStore.stores.values()][0];
+  const names = Array.from({ length: 10 }, (_, n) => `group${n}/series 400${n}`);
+  store.want(names);
+  return names.map((name) => [...store.series.get(name).values()].reduce((sum, data) => sum + data.value.length, 0));
+}"""
 ODD = ["a/b/c/d", "quotes\"'`", "<img src=x onerror=alert(1)>", "손실/훈련", "x" * 200]
 
 
@@ -48,18 +57,54 @@ def job_open(page: Page, site: Site, job: TrainingJob) -> None:
     expect(page.locator("metric-chart canvas").first).to_be_visible(timeout=SECONDS)
 
 
-def test_five_thousand_series_build_only_what_is_looked_at(page: Page, site: Site, job: TrainingJob) -> None:
-    values = {f"group{number % 50}__series {number}": 1.0 for number in range(5000)}
-    for start in range(0, 5000, 500):
-        elsewhere(
-            tell, job, *(metrics(step=step, **dict(list(values.items())[start : start + 500])) for step in (1, 2))
-        )
+def five_thousand(job: TrainingJob, *steps: int) -> None:
+    values = {f"group{number % 50}__series {number}": float(number) for number in range(5000)}
+    for step in steps:
+        for start in range(0, 5000, 500):
+            tell(job, metrics(step=step, **dict(list(values.items())[start : start + 500])))
+
+
+@pytest.mark.timeout(240)
+def test_five_thousand_series_build_and_fetch_only_what_is_looked_at(page: Page, site: Site, job: TrainingJob) -> None:
+    elsewhere(attempt_make, job)
+    elsewhere(five_thousand, job, 1, 2)
+    sizes: list[int] = []
+
+    def heard(response: Response) -> None:
+        if "/metrics.json" in response.url:
+            sizes.append(int(response.headers.get("content-length", 0)))
+
+    page.on("response", heard)
     job_open(page, site, job)
-    until(page, "() => [...SeriesStore.stores.values()][0].series.size", lambda size: size == 5000)
+    until(page, f"() => ({STORE}).series.size", lambda size: size == 5000)
     assert page.locator("metric-chart").count() <= 30 * 24 and page.locator("metric-chart canvas").count() < 60
+    until(page, f"() => ({STORE}).asked.size", lambda left: left == 0)
+    held = page.evaluate(f"() => 5000 - ({STORE}).lazy.size")
+    assert 0 < held < 500 and len(sizes) < 15 and sum(sizes) < 1_000_000
     page.get_by_label("Find a metric").fill("series 4321")
     expect(page.locator("metric-chart")).to_have_count(1, timeout=SECONDS)
     expect(page.locator("metric-chart .legend")).to_contain_text("series 4321")
+    expect(page.locator("metric-chart .legend b")).to_have_text("4321", timeout=SECONDS)
+    elsewhere(five_thousand, job, 3)
+    steps = f"() => ({STORE}).line('group21/series 4321', 'step').x"
+    assert until(page, steps, lambda x: 3 in x) == [1, 2, 3]
+    page.get_by_label("Find a metric").fill("series 4322")
+    assert until(page, steps.replace("4321", "4322").replace("group21", "group22"), len) == [1, 2, 3]
+
+
+@pytest.mark.timeout(240)
+def test_series_that_are_fetched_during_live_points_have_each_once(page: Page, site: Site, job: TrainingJob) -> None:
+    """What is heard while they are on their way is neither lost nor doubled, whichever came first."""
+    elsewhere(attempt_make, job)
+    elsewhere(five_thousand, job, 1)
+    job_open(page, site, job)
+    expect(page.locator("#connection")).to_have_text("Live")
+    for step in range(2, 12):
+        elsewhere(five_thousand, job, step)
+        page.evaluate(f"() => ({STORE}).want(['group{step % 10}/series 400{step % 10}'])")
+    until(page, HELD, lambda lengths: lengths == [11] * 10)
+    page.wait_for_timeout(1000)
+    assert page.evaluate(HELD) == [11] * 10
 
 
 def test_odd_names_and_values_are_drawn(page: Page, site: Site, job: TrainingJob) -> None:

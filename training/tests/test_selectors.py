@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from training.jobs import series
 from training.jobs.latest import metrics_latest
 from training.jobs.lines import LineFilter, Place, first_error, line_window, newest_between
 from training.jobs.selectors import job_events, job_rows, job_status, jobs_visible
-from training.jobs.series import job_series, strict_dumps
+from training.jobs.series import board_series, job_series, strict_dumps
 from training.models import JobAttempt, JobState, LogLevel, Role, TrainingJob
 from training.people.roles import Action, allowed
 from training.tests.conftest import job_make, person
@@ -180,3 +181,15 @@ def test_engineers_cancel_their_own_jobs_and_advanced_ones_any(
     member = person("member", cast.organization, role)
     assert allowed(member, Action.CANCEL_JOB, job_make(cast, created_by=member)) is own
     assert allowed(member, Action.CANCEL_JOB, job_make(cast)) is other
+
+
+def test_of_very_many_series_a_board_is_told_the_names(job: TrainingJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    tell(job, *(metrics(step=step, one=1.0, two=2.0) for step in range(1, 4)), named("three", 3.0))
+    whole = board_series(job.pk)
+    assert "names" not in whole and whole == job_series(job.pk)
+    monkeypatch.setattr(series, "MANY", 2)
+    told = board_series(job.pk)
+    assert told["names"] == ["one", "three", "two"] and told["blocks"] == [] and told["seq"] == 4
+    assert board_series(job.pk, 2) == job_series(job.pk, 2)
+    monkeypatch.setattr(series, "FAR", 1)
+    assert board_series(job.pk, 2) == told

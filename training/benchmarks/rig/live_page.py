@@ -34,7 +34,8 @@ due = [time.monotonic() + beat * index / len(trainers) for index in range(len(tr
 while (index := due.index(min(due))) is not None and due[index] < end:
     time.sleep(max(0.0, due[index] - time.monotonic()))
     step += 1
-    trainers[index].report_progress({"loss": 1 / (1 + step % 97)}, epoch=1, step=step // len(trainers))
+    values = {"loss": 1 / (1 + step % 97)} | {f"more/{n}": n + step % 97 for n in range(1, plan["series"])}
+    trainers[index].report_progress(values, epoch=1, step=step // len(trainers))
     due[index] += beat
 for trainer in trainers:
     trainer.close(30)
@@ -90,9 +91,9 @@ def page_opened(ours: Site, job: str) -> Iterator[Any]:
 
 
 @contextmanager
-def reporting(trainers: Sequence[Mapping[str, str]], rate: float, seconds: float) -> Iterator[None]:
-    """`trainers` report `rate` times a second each, for `seconds` or until this ends."""
-    plan = {"trainers": [dict(one) for one in trainers], "rate": rate, "seconds": seconds}
+def reporting(trainers: Sequence[Mapping[str, str]], rate: float, seconds: float, series: int = 1) -> Iterator[None]:
+    """`trainers` report `series` metrics `rate` times a second each, for `seconds` or until this ends."""
+    plan = {"trainers": [dict(one) for one in trainers], "rate": rate, "seconds": seconds, "series": series}
     with started(python("-c", TRAINERS), environment(), json.dumps(plan)) as running:
         assert running.stdout is not None
         if running.stdout.readline().strip() != "ready":
@@ -137,18 +138,25 @@ def pixels_time(
 
 
 def memory_grown(
-    ours: Site, trainer: Mapping[str, str], job: str, rate: float, minutes: float
-) -> list[tuple[int, float]]:
-    """(points the page has been sent, MB of its scripts' memory after a collection), again and again."""
-    samples = []
-    with page_opened(ours, job) as page, reporting([trainer], rate, 60 * minutes + 30):
+    ours: Site, trainer: Mapping[str, str], job: str, rate: float, minutes: float, series: int = 1, points: int = 0
+) -> list[tuple[int, float, int]]:
+    """(points of each series that the page has been sent, MB of its scripts' memory after a collection, its nodes).
+
+    Looked at again and again for so many minutes, or until each series has so many points.
+    """
+    samples: list[tuple[int, float, int]] = []
+    with page_opened(ours, job) as page, reporting([trainer], rate, 60 * minutes + 30, series):
         session = page.context.new_cdp_session(page)
+        session.send("Performance.enable")
         end = time.monotonic() + 60 * minutes
-        while time.monotonic() < end:
+        while time.monotonic() < end and not (points and samples and samples[-1][0] >= points):
             page.wait_for_timeout(min(10_000, 60_000 * minutes / 6))
             session.send("HeapProfiler.collectGarbage")
-            used = session.send("Runtime.getHeapUsage")["usedSize"] / 1e6
-            samples.append((page.evaluate("[...SeriesStore.stores.values()][0].seq"), used))
+            seen = {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
+            sent = page.evaluate("[...SeriesStore.stores.values()][0].seq")
+            samples.append((sent, seen["JSHeapUsedSize"] / 1e6, int(seen["Nodes"])))
+    if samples[-1][0] < points:
+        raise BenchmarkError(f"the page was sent only {samples[-1][0]:,} of {points:,} points in {minutes:g} min")
     return samples
 
 
