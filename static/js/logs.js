@@ -1,4 +1,5 @@
 // The log on a job page: holds some hundred of its lines, fetches others by number as they are scrolled to, follows the end.
+/* global gettext */
 (() => {
   const ROWS = 300;
   const EDGE = 60; // lines left before more are fetched
@@ -59,7 +60,7 @@
     if (last && end() === total && past(last, newest)) newest = last;
     for (const nav of box.querySelectorAll(".log-nav")) nav.remove();
     document.getElementById("log-empty")?.remove();
-    if (!total) view.after(Object.assign(document.createElement("p"), { className: "empty", id: "log-empty", textContent: "No line of the log matches." }));
+    if (!total) view.after(Object.assign(document.createElement("p"), { className: "empty", id: "log-empty", textContent: gettext("No line of the log matches.") }));
     space();
     mark();
   }
@@ -177,11 +178,11 @@
     try {
       const found = await ask(box.dataset.hits, query);
       if (text !== form.text.value) return;
-      hits.firstElementChild.textContent = found.count ? `${found.index} of ${found.count}` : "no hit";
+      hits.firstElementChild.textContent = found.count ? gettext("%(index)s of %(count)s", found) : gettext("no hit");
       if (found.at) await goTo(found.at);
       else { at = ""; mark(); }
     } catch (error) {
-      hits.firstElementChild.textContent = "not searched";
+      hits.firstElementChild.textContent = gettext("not searched");
       console.warn("The search failed; Enter tries again.", error);
     }
   }
