@@ -43,7 +43,7 @@ SAME = """
     URL UTC VOC WebSocket YAML YOLO Zip ZIP epoch mAP min px curl tar zip gz
 """
 WORD = re.compile(r"[A-Za-z]{2,}")
-SAID_BY = {"aria-label", "alt", "data-asks", "label", "placeholder", "title"}
+SAID_BY = {"aria-label", "alt", "data-asks", "data-label", "label", "placeholder", "title"}
 SILENT = {"code", "kbd", "pre", "script", "style"}
 LITERAL = re.compile(r"""(?P<before>[\w.]*[:=(]|\s)(?P<quote>["'])(?P<text>.*?)(?P=quote)""")
 
@@ -183,7 +183,7 @@ def left_over(source: str, html: bool = True) -> list[str]:
             markup += " " if token.contents.split()[0] in ("else", "elif") else ""
     if html:
         reader = Reader()
-        reader.feed(markup)
+        reader.feed(markup.replace('aria-current="true"', ""))  # the attribute that a page gives its place in the menu
         reader.close()
         texts += reader.texts
     else:
@@ -200,9 +200,8 @@ def literals(token: Token) -> Iterator[str]:
         return
     for match in LITERAL.finditer(token.contents):
         before, text = match["before"], match["text"]
-        fallback = before in ("default:", "default_if_none:", "yesno:")
-        shown = before.endswith("=") and (" " in text or text[:1].isupper())
-        if (fallback and text != "–") or (shown and not before.startswith("date")):
+        spoken = " " in text or text[:1].isupper()  # or else a class, a name, a key
+        if before in ("default:", "default_if_none:") or (spoken and (before.endswith("=") or before == "yesno:")):
             yield text
 
 
