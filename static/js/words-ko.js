@@ -13,7 +13,7 @@ globalThis.words = {
  "%(count)s min ago": "%(count)s분 전",
  "%(file)s is larger than %(most)s MiB.": "%(file)s 파일이 %(most)s MiB보다 큽니다.",
  "%(index)s of %(count)s": "%(count)s개 중 %(index)s번째",
- "%(metric)s became %(value)s at %(place)s.": "%(metric)s 값이 %(value)s이(가) 되었습니다(%(place)s).",
+ "%(metric)s became %(value)s at %(place)s.": "%(place)s에서 %(metric)s 값이 %(value)s 상태가 되었습니다.",
  "%(name)s: show or hide; with Alt or a double click it is shown alone": "%(name)s: 보이기 또는 숨기기. Alt를 누르거나 두 번 클릭하면 이것만 보입니다",
  "%(sent)s of %(all)s MB": "%(all)s MB 중 %(sent)s MB",
  "%(shown)s of %(all)s shown": "%(all)s개 중 %(shown)s개 표시",
