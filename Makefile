@@ -11,7 +11,7 @@ SIDE_BY_SIDE := -n logical --maxprocesses 8
 pytest = $(BIN)/python -m pytest $(1) $(2) $(ARGS) || \
   { echo "== some failed; these once more, alone"; $(BIN)/python -m pytest --last-failed --last-failed-no-failures none $(2) $(ARGS); }
 
-.PHONY: demo up test test-servers test-faults test-cut pictures soak lint types check constraints clean
+.PHONY: demo up test test-servers test-faults test-cut pictures soak messages lint types check constraints clean
 
 demo: $(VENV)/.run
 	$(BIN)/python manage.py up --demo $(ARGS)
@@ -50,6 +50,11 @@ pictures: $(VENV)/.test
 soak: $(VENV)/.test
 	deploy/system-packages redis-server
 	$(BIN)/python manage.py benchmark soak --minutes 10 --trainers 20 --rate 10 --pages 50 $(ARGS)
+
+# Gathers every sentence for people into the catalogs of each language, and compiles them; both are committed.
+messages: $(VENV)/.run
+	deploy/system-packages gettext
+	$(BIN)/python manage.py messages $(ARGS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

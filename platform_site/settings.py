@@ -55,6 +55,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "platform_site.languages.languages",
     "training.people.origin.origins",
     "django.contrib.messages.middleware.MessageMiddleware",
     "platform_site.stores.stores_away",
@@ -95,6 +96,8 @@ LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "sign-in"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("ko", "한국어")]  # each by its own name
+LOCALE_PATHS = [BASE_DIR / "platform_site" / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 

@@ -169,6 +169,7 @@ pages: list[URLPattern | URLResolver] = [
     path("account/password/", account.password_change, name="password-change"),
     path("account/email/", account.email_change, name="email-change"),
     path("account/email/<str:token>/", account.email_confirm, name="email-confirm"),
+    path("language/", account.language_change, name="language"),
     path("workers/", workers.worker_list, name="worker-list"),
     path("workers/<int:worker_id>/drain/", workers.drain, name="worker-drain"),
     path("workers/<int:worker_id>/undrain/", workers.undrain, name="worker-undrain"),

@@ -1,6 +1,6 @@
 // <metric-board>: groups of charts that fold, built as they are needed, in the order that a person chose.
-/* global SeriesStore, ChartWords, ChartOptions */
-const { placed, element } = ChartWords;
+/* global SeriesStore, ChartWords, ChartOptions, gettext, ngettext */
+const { placed, titled, element } = ChartWords;
 const { options, change, matches, filtered } = ChartOptions;
 const SERIES = 8; // of one chart, as there are colours
 const CHARTS = 24; // of one group, until more are asked for
@@ -20,7 +20,7 @@ class ChartGroup {
     this.count = element("small", { className: "number" });
     this.grid = element("div", { className: "chart-grid" });
     this.box = element("details", { className: "chart-group", open: !options.folded.includes(name) || filtered() });
-    this.box.append(element("summary", {}, element("span", { textContent: name || "other" }), " ", this.count), this.grid);
+    this.box.append(element("summary", {}, element("span", { textContent: name || gettext("other") }), " ", this.count), this.grid);
     this.box.addEventListener("toggle", () => this.folded());
   }
 
@@ -70,7 +70,7 @@ class ChartGroup {
   make(place) {
     const chart = document.createElement("metric-chart");
     chart.names = place.names;
-    chart.build(this.board, place.title, this.name, place.key);
+    chart.build(this.board, titled(place.title), this.name, place.key);
     return chart;
   }
 
@@ -81,7 +81,7 @@ class ChartGroup {
       this.changed = true;
       this.board.later();
     };
-    this.grid.append(element("p", { className: "empty more" }, element("button", { type: "button", textContent: `Show more of the ${left} charts left`, onclick: show })));
+    this.grid.append(element("p", { className: "empty more" }, element("button", { type: "button", textContent: ngettext("Show more of the %(count)s chart left", "Show more of the %(count)s charts left", left), onclick: show })));
   }
 
   // A chart changes places with the one before (-1) or after it (1).
@@ -180,9 +180,9 @@ class MetricBoard extends HTMLElement {
     this.querySelector(":scope > .told")?.remove();
     const told = element("p", { className: "told" });
     const button = (textContent, onclick) => told.append(element("button", { type: "button", className: "quiet", textContent, onclick }));
-    if (hidden.length) button(`Show ${hidden.length} hidden chart${hidden.length > 1 ? "s" : ""}`, () => change({ hidden: options.hidden.filter((key) => !hidden.includes(key)) }, true));
-    if (this.groups.size > this.most) button(`Show more of the ${this.groups.size - this.most} groups left`, () => { this.most += GROUPS; this.later(); });
-    if (filtered() && !this.known.size) told.append("No metric of this name.");
+    if (hidden.length) button(ngettext("Show %(count)s hidden chart", "Show %(count)s hidden charts", hidden.length), () => change({ hidden: options.hidden.filter((key) => !hidden.includes(key)) }, true));
+    if (this.groups.size > this.most) button(ngettext("Show more of the %(count)s group left", "Show more of the %(count)s groups left", this.groups.size - this.most), () => { this.most += GROUPS; this.later(); });
+    if (filtered() && !this.known.size) told.append(gettext("No metric of this name."));
     if (told.childNodes.length) this.append(told);
   }
 

@@ -1,4 +1,5 @@
 // Figures, times, colours and places: what charts say in words.
+/* global gettext */
 const probe = document.body.appendChild(Object.assign(document.createElement("span"), { hidden: true }));
 
 // A colour of the design in the present mode, optionally faint.
@@ -66,6 +67,20 @@ function placed(name) {
   return { group: prefix, chart: rest, label: rest };
 }
 
+// A chart's name for people; it is kept, and found again, by the English one.
+function titled(chart) {
+  const known = {
+    "load, %": gettext("load, %"),
+    "used, %": gettext("used, %"),
+    "memory, GiB": gettext("memory, GiB"),
+    "temperature, °C": gettext("temperature, °C"),
+    "power, W": gettext("power, W"),
+    "validation scores": gettext("validation scores"),
+    "learning rate": gettext("learning rate"),
+  };
+  return known[chart] || chart;
+}
+
 // The last point of a series at or before the cursor: where another series has a point, this one need not.
 function nearest(u, series, index) {
   const values = u.data[series];
@@ -79,4 +94,4 @@ function element(tag, properties = {}, ...children) {
   return made;
 }
 
-Object.assign(globalThis, { ChartWords: { colour, figure, clock, short, smoothed, placed, nearest, element } });
+Object.assign(globalThis, { ChartWords: { colour, figure, clock, short, smoothed, placed, titled, nearest, element } });

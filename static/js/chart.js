@@ -1,5 +1,5 @@
 // <metric-chart>: one plot with its legend, its zoom and what can be kept of it.
-/* global uPlot, SeriesWindow, ChartWords, ChartMarks, ChartOptions */
+/* global uPlot, SeriesWindow, ChartWords, ChartMarks, ChartOptions, gettext */
 const { colour, figure, clock, short, smoothed, placed, nearest, element } = ChartWords;
 const { options } = ChartOptions;
 const COLOURS = 8;
@@ -16,11 +16,11 @@ class MetricChart extends HTMLElement {
     this.group = group;
     this.key = key;
     const icon = (name) => element("span", { innerHTML: `<svg class="icon" aria-hidden="true"><use href="${board.icons}#${name}"/></svg>` });
-    this.full = element("button", { className: "quiet", type: "button", title: "Full screen", onclick: () => this.fullscreen() }, icon("expand"));
-    this.full.setAttribute("aria-label", `${title}: full screen`);
+    this.full = element("button", { className: "quiet", type: "button", title: gettext("Full screen"), onclick: () => this.fullscreen() }, icon("expand"));
+    this.full.setAttribute("aria-label", gettext("%(chart)s: full screen", { chart: title }));
     this.menu = element("div", { className: "menu" });
-    const summary = element("summary", { title: "Download" }, icon("download"));
-    summary.setAttribute("aria-label", `${title}: download`);
+    const summary = element("summary", { title: gettext("Download") }, icon("download"));
+    summary.setAttribute("aria-label", gettext("%(chart)s: download", { chart: title }));
     this.plot = element("div", { className: "plot" });
     this.legend = element("div", { className: "legend" });
     this.append(element("header", {}, element("h3", { title }, element("small", { textContent: group }), title), element("details", {}, summary, this.menu), this.full), this.plot, this.legend);
@@ -125,8 +125,8 @@ class MetricChart extends HTMLElement {
 
   none(empty, waits) {
     this.querySelector(".none")?.remove();
-    const told = options.log ? "Nothing above 0" : "No values yet";
-    if (empty) this.append(element("p", { className: "none", textContent: waits ? "Loading …" : told }));
+    const told = options.log ? gettext("Nothing above 0") : gettext("No values yet");
+    if (empty) this.append(element("p", { className: "none", textContent: waits ? gettext("Loading …") : told }));
   }
 
   make(layers, data) {
@@ -199,7 +199,7 @@ class MetricChart extends HTMLElement {
       ...this.names.map((name, i) => {
         const line = element("i", { className: this.about(name).dashed ? "dashed" : "" });
         line.style.color = `var(--${this.hue(i)})`;
-        const button = element("button", { type: "button", title: `${name}: show or hide; with Alt or a double click it is shown alone` }, line, element("span", { textContent: this.about(name).label }), element("b"));
+        const button = element("button", { type: "button", title: gettext("%(name)s: show or hide; with Alt or a double click it is shown alone", { name }) }, line, element("span", { textContent: this.about(name).label }), element("b"));
         button.setAttribute("aria-pressed", String(!this.hiddenNames.has(name)));
         button.onclick = (event) => (event.altKey ? this.alone(name) : this.toggle(name));
         button.ondblclick = () => this.alone(name);
@@ -218,9 +218,9 @@ class MetricChart extends HTMLElement {
       element("a", { href: `${this.board.dataset.source}?${query}&full=1`, download: `${this.title_}.json`, textContent: "JSON" }),
     ];
     const place = [
-      act("Move earlier", () => this.board.move(this, -1)),
-      act("Move later", () => this.board.move(this, 1)),
-      act("Hide this chart", () => this.board.hide(this)),
+      act(gettext("Move earlier"), () => this.board.move(this, -1)),
+      act(gettext("Move later"), () => this.board.move(this, 1)),
+      act(gettext("Hide this chart"), () => this.board.hide(this)),
     ];
     return [...(this.board.dataset.export ? data : []), act("PNG", () => this.picture()), ...(this.board.move ? place : [])];
   }

@@ -1,4 +1,5 @@
 // Scatter and parallel coordinates of compared jobs, as SVG.
+/* global gettext */
 const { jobs, columns } = JSON.parse(document.getElementById("compare-tools").dataset.drawn);
 const AXES = 10;
 
@@ -36,10 +37,10 @@ function coloured(shape, index, fill) {
 
 function scatter(box) {
   const { x, y } = box.dataset;
-  if (!columns[x] || !columns[y]) return box.replaceChildren("Nothing differs between these jobs yet.");
+  if (!columns[x] || !columns[y]) return box.replaceChildren(gettext("Nothing differs between these jobs yet."));
   const [across, up] = [scale(columns[x]), scale(columns[y])];
   const wide = room(box);
-  const drawing = svg("svg", { viewBox: `0 0 ${wide} 290`, role: "group", "aria-label": `${y} over ${x}` });
+  const drawing = svg("svg", { viewBox: `0 0 ${wide} 290`, role: "group", "aria-label": gettext("%(y)s over %(x)s", { x, y }) });
   drawing.append(svg("path", { class: "rule", d: `M60 10V250H${wide - 10}`, fill: "none" }));
   const label = (left, top, text, anchor) => drawing.append(svg("text", { x: left, y: top, "text-anchor": anchor }, text));
   label(56, 252, up.ends[0], "end"); label(56, 20, up.ends[1], "end");
@@ -54,11 +55,11 @@ function scatter(box) {
 
 function parallel(box) {
   const shown = Object.keys(columns).slice(-AXES);
-  if (shown.length < 2) return box.replaceChildren("Nothing differs between these jobs yet.");
+  if (shown.length < 2) return box.replaceChildren(gettext("Nothing differs between these jobs yet."));
   const wide = Math.max(room(box), shown.length * 130);
   const left = (index) => 60 + (index * (wide - 120)) / (shown.length - 1);
   const scales = shown.map((name) => scale(columns[name]));
-  const drawing = svg("svg", { viewBox: `0 0 ${wide} 260`, width: wide, role: "img", "aria-label": "Parallel coordinates: a line per job" });
+  const drawing = svg("svg", { viewBox: `0 0 ${wide} 260`, width: wide, role: "img", "aria-label": gettext("Parallel coordinates: a line per job") });
   shown.forEach((name, i) => {
     const text = (y, words) => svg("text", { x: left(i), y, "text-anchor": "middle" }, words);
     const title = text(14 + (i % 2) * 14, name.length > 24 ? `${name.slice(0, 23)}…` : name);

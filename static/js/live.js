@@ -1,9 +1,9 @@
 // Keeps an open job page at the journal's end: over the socket, or by polling where there is none.
-/* global htmx */
+/* global htmx, gettext */
 const news = document.getElementById("news");
 const sign = document.getElementById("connection");
-const TEXTS = { connecting: "Connecting", live: "Live", reconnecting: "Reconnecting", polling: "Polling" };
-const REFUSED = { 4401: "Signed out: reload to sign in", 4403: "Access ended: reload", 4404: "This job is gone" };
+const TEXTS = { connecting: gettext("Connecting"), live: gettext("Live"), reconnecting: gettext("Reconnecting"), polling: gettext("Polling") };
+const REFUSED = { 4401: gettext("Signed out: reload to sign in"), 4403: gettext("Access ended: reload"), 4404: gettext("This job is gone") };
 let have = Number(news.dataset.seq); // the page holds everything up to here
 let heard = 0;
 let state = "connecting";
@@ -29,7 +29,7 @@ function moved(detail) {
 
 // Chart points come as JSON and move the cursor; everything else is fragments, which htmx puts in their places.
 document.body.addEventListener("htmx:wsOpen", ({ detail }) => {
-  detail.socketWrapper.sendImmediately(JSON.stringify({ after: have, acks: true }));
+  detail.socketWrapper.sendImmediately(JSON.stringify({ after: have, acks: true, language: document.documentElement.lang }));
 });
 document.body.addEventListener("htmx:wsBeforeMessage", (event) => {
   const { message, socketWrapper } = event.detail;

@@ -1,4 +1,5 @@
 // A search in a log of any length, asked for in parts so that none takes long: where the next hit is, then how many there are.
+/* global gettext */
 class LogSearch {
   // `part(query)` asks for one part and fails once the search is over; `say(text)` tells how far it is.
   constructor(part, say) {
@@ -24,7 +25,8 @@ class LogSearch {
         round = true;
         from = "";
       }
-      this.say(`… ${(lines += found.lines).toLocaleString("en")} lines searched`);
+      lines += found.lines;
+      this.say(gettext("… %(lines)s lines searched", { lines: lines.toLocaleString("en") }));
     }
   }
 
@@ -40,11 +42,12 @@ class LogSearch {
       const found = await this.part({ count: "yes", origin: this.reached, before: this.from });
       for (const figure of ["count", "before", "lines"]) this[figure] += found[figure];
       ({ done, reached: this.reached } = found);
-      if (!done) this.say(`${this.count.toLocaleString("en")}+ hits, ${this.lines.toLocaleString("en")} lines searched`);
+      const [count, lines] = [this.count, this.lines].map((figure) => figure.toLocaleString("en"));
+      if (!done) this.say(gettext("%(count)s+ hits, %(lines)s lines searched", { count, lines }));
     }
     this.before = (((this.before + this.moved) % this.count) + this.count) % this.count;
     this.moved = 0;
-    this.say(`${this.before + 1} of ${this.count}`);
+    this.say(gettext("%(index)s of %(count)s", { index: this.before + 1, count: this.count }));
   }
 }
 

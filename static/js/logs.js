@@ -1,5 +1,5 @@
 // The log on a job page: holds some hundred of its lines, fetches others by number as they are scrolled to, follows the end.
-/* global LogSearch */
+/* global LogSearch, gettext */
 (() => {
   const ROWS = 300;
   const EDGE = 60; // lines left before more are fetched
@@ -58,7 +58,7 @@
     if (last && end() === total && past(last, newest)) newest = last;
     for (const nav of box.querySelectorAll(".log-nav")) nav.remove();
     document.getElementById("log-empty")?.remove();
-    if (!total) view.after(Object.assign(document.createElement("p"), { className: "empty", id: "log-empty", textContent: "No line of the log matches." }));
+    if (!total) view.after(Object.assign(document.createElement("p"), { className: "empty", id: "log-empty", textContent: gettext("No line of the log matches.") }));
     space();
     mark();
   }
@@ -183,11 +183,11 @@
         return mine === searching && (await now.counted());
       }
       leave();
-      say("no hit");
+      say(gettext("no hit"));
       mark();
     } catch (error) {
       if (error.name === "AbortError") return;
-      say("not searched");
+      say(gettext("not searched"));
       console.warn("The search failed; Enter tries again.", error);
     }
   }

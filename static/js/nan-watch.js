@@ -1,5 +1,5 @@
 // Tells of the first value that is no number, and where it is.
-/* global SeriesStore, ChartOptions */
+/* global SeriesStore, ChartOptions, gettext */
 const notice = document.getElementById("nan-watch");
 const store = SeriesStore.of(notice.dataset.source);
 
@@ -15,15 +15,20 @@ function firstOdd() {
 }
 
 function place({ step, epoch, attempt }) {
-  const at = step >= 0 ? `step ${step}` : epoch >= 0 ? `epoch ${epoch}` : "its beginning";
-  return attempt > 1 ? `${at} of attempt ${attempt}` : at;
+  if (attempt > 1) {
+    if (step >= 0) return gettext("step %(step)s of attempt %(attempt)s", { step, attempt });
+    if (epoch >= 0) return gettext("epoch %(epoch)s of attempt %(attempt)s", { epoch, attempt });
+    return gettext("the beginning of attempt %(attempt)s", { attempt });
+  }
+  if (step >= 0) return gettext("step %(step)s", { step });
+  return epoch >= 0 ? gettext("epoch %(epoch)s", { epoch }) : gettext("its beginning");
 }
 
 function tell() {
   const odd = firstOdd();
   notice.hidden = !odd;
   if (!odd) return;
-  notice.querySelector("strong").textContent = `${odd.name} became ${odd.mark.replace("Infinity", "∞")} at ${place(odd)}.`;
+  notice.querySelector("strong").textContent = gettext("%(metric)s became %(value)s at %(place)s.", { metric: odd.name, value: odd.mark.replace("Infinity", "∞"), place: place(odd) });
   notice.querySelector("a").dataset.metric = odd.name;
 }
 

@@ -1,3 +1,15 @@
+// The page's language: `words` is there on pages that are not in English, made of platform_site/locale/*/djangojs.po.
+// Values stand in a text as %(name)s.
+(() => {
+  const known = globalThis.words || {};
+  const filled = (text, values) => text.replace(/%\((\w+)\)s/g, (place, name) => values[name] ?? place);
+  globalThis.gettext = (text, values = {}) => filled(known[text] || text, values);
+  globalThis.ngettext = (one, many, count, values = {}) => {
+    const forms = known[one] || [one, many];
+    return filled(forms[count === 1 ? 0 : forms.length - 1], { count, ...values });
+  };
+})();
+
 // What every page shares: the theme button, times that tell how long ago, dialogs.
 (() => {
   const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -21,10 +33,10 @@
   }
 
   function ago(seconds) {
-    if (seconds < 45) return "just now";
-    if (seconds < 3600) return `${Math.max(1, Math.round(seconds / 60))} min ago`;
-    if (seconds < 86400) return `${Math.round(seconds / 3600)} h ago`;
-    return `${Math.round(seconds / 86400)} d ago`;
+    if (seconds < 45) return gettext("just now");
+    if (seconds < 3600) return gettext("%(count)s min ago", { count: Math.max(1, Math.round(seconds / 60)) });
+    if (seconds < 86400) return gettext("%(count)s h ago", { count: Math.round(seconds / 3600) });
+    return gettext("%(count)s d ago", { count: Math.round(seconds / 86400) });
   }
 
   // The server's clock counts: a browser's may be wrong by minutes.
@@ -58,12 +70,12 @@
     const label = button.querySelector("span");
     try {
       await navigator.clipboard.writeText(source.textContent);
-      label.textContent = "Copied";
+      label.textContent = gettext("Copied");
     } catch {
       getSelection().selectAllChildren(source);
-      label.textContent = "Selected";
+      label.textContent = gettext("Selected");
     }
-    setTimeout(() => { label.textContent = "Copy"; }, 1500);
+    setTimeout(() => { label.textContent = gettext("Copy"); }, 1500);
   }
 
   document.addEventListener("click", (event) => {

@@ -1,4 +1,5 @@
 // <command-palette>: Ctrl-K or ⌘K, some letters, Enter. A combobox whose list the server fills; without scripts its button is a link to a page.
+/* global gettext, ngettext */
 (() => {
   const WAIT = 120; // ms after the last letter
 
@@ -6,12 +7,13 @@
     connectedCallback() {
       this.dialog = document.createElement("dialog");
       this.dialog.className = "palette";
-      this.dialog.setAttribute("aria-label", "Go to");
+      this.dialog.setAttribute("aria-label", gettext("Go to"));
+      const [label, hint, places] = [gettext("Go to a page, job, dataset or project"), gettext("Go to a page, job, dataset, project …"), gettext("Places")];
       this.dialog.innerHTML = `
         <input type="text" role="combobox" aria-expanded="true" aria-controls="palette-places" aria-autocomplete="list"
-               aria-label="Go to a page, job, dataset or project" placeholder="Go to a page, job, dataset, project …"
+               aria-label="${label}" placeholder="${hint}"
                maxlength="120" autocomplete="off" spellcheck="false">
-        <ul id="palette-places" role="listbox" aria-label="Places"></ul>
+        <ul id="palette-places" role="listbox" aria-label="${places}"></ul>
         <p class="palette-said muted" role="status"></p>`;
       this.append(this.dialog);
       [this.field, this.list, this.said] = this.dialog.children;
@@ -58,10 +60,10 @@
       try {
         const query = new URLSearchParams({ q: this.field.value });
         const answer = await fetch(`${this.dataset.source}?${query}`, { headers: { Accept: "application/json" }, signal: this.asking.signal });
-        if (!answer.ok) throw new Error(answer.status === 401 ? "Signed out: reload to sign in." : "The server does not answer.");
+        if (!answer.ok) throw new Error(answer.status === 401 ? gettext("Signed out: reload to sign in.") : gettext("The server does not answer."));
         this.show((await answer.json()).places);
       } catch (error) {
-        if (error.name !== "AbortError") this.tell(error instanceof TypeError ? "The server can't be reached." : error.message);
+        if (error.name !== "AbortError") this.tell(error instanceof TypeError ? gettext("The server can't be reached.") : error.message);
       }
     }
 
@@ -77,7 +79,7 @@
         return row;
       }));
       this.choose(this.list.firstElementChild);
-      this.tell(places.length ? `${places.length} found` : "Nothing is called so.");
+      this.tell(places.length ? ngettext("%(count)s found", "%(count)s found", places.length) : gettext("Nothing is called so."));
     }
 
     tell(text) {

@@ -1,4 +1,5 @@
 // The quick test: a picture that is dropped is sent, and a slider hides what the model is less sure of.
+/* global gettext */
 (() => {
   function filter(slider) {
     const root = slider.closest(".inference");
@@ -8,7 +9,7 @@
     for (const one of root.querySelectorAll("[data-score]")) one.classList.toggle("under", Number(one.dataset.score) < least);
     const rows = root.querySelectorAll("tr[data-score]");
     for (const row of rows) shown += row.classList.contains("under") ? 0 : 1;
-    root.querySelector("[data-shown]").textContent = `${shown} of ${rows.length} shown`;
+    root.querySelector("[data-shown]").textContent = gettext("%(shown)s of %(all)s shown", { shown, all: rows.length });
   }
 
   function sliders() {
@@ -28,7 +29,7 @@
         said.setAttribute("role", "alert");
         form.after(said);
       }
-      said.textContent = `${file.name} is larger than ${most} MiB.`;
+      said.textContent = gettext("%(file)s is larger than %(most)s MiB.", { file: file.name, most });
       input.value = "";
       return;
     }

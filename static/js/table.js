@@ -1,4 +1,5 @@
 // The table of jobs: filters that apply by themselves, rows chosen and counted, questions in a dialog.
+/* global ngettext */
 (() => {
   const form = document.getElementById("bulk");
   const bar = document.getElementById("bulk-bar");
@@ -13,7 +14,7 @@
     bar.hidden = !chosen;
     const compare = bar.querySelector("[data-compare]");
     if (compare) compare.disabled = chosen < 2 || chosen > 50;
-    document.getElementById("bulk-count").textContent = `${chosen} chosen`;
+    document.getElementById("bulk-count").textContent = ngettext("%(count)s chosen", "%(count)s chosen", chosen);
     all.checked = chosen > 0 && chosen === boxes.length;
     all.indeterminate = chosen > 0 && chosen < boxes.length;
   }

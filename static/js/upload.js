@@ -1,4 +1,5 @@
 // Sends an archive in parts, three at once, and asks for its import: what has arrived before is not sent again.
+/* global gettext */
 import { Sha256 } from "./sha256.js";
 
 const TRIES = 8;
@@ -20,7 +21,7 @@ async function call(address, method, body, type = "application/json") {
   const response = await fetch(address, { method, headers, body });
   const answer = await response.json().catch(() => ({}));
   if (response.ok) return answer;
-  const words = answer.errors?.map((one) => one.message).join(" ") || answer.detail || `the server answered ${response.status}`;
+  const words = answer.errors?.map((one) => one.message).join(" ") || answer.detail || gettext("the server answered %(status)s", { status: response.status });
   const final = response.status < 500 && response.status !== 429;
   throw Object.assign(new Error(words), { final, after: Number(response.headers.get("Retry-After")) });
 }
@@ -39,7 +40,7 @@ async function send(address, number, blob, there) {
     } catch (error) {
       failed += 1;
       if (error.final || failed >= TRIES) throw error;
-      said.textContent = "Waiting to go on";
+      said.textContent = gettext("Waiting to go on");
       await wait(error.after || Math.min(30, 2 ** failed));
     }
   }
@@ -67,10 +68,10 @@ async function upload(file) {
         throw error;
       }
       sent += blob.size;
-      show(`${megabytes(sent)} of ${megabytes(file.size)} MB`, sent / file.size);
+      show(gettext("%(sent)s of %(all)s MB", { sent: megabytes(sent), all: megabytes(file.size) }), sent / file.size);
     }
   };
-  show("Sending", 0);
+  show(gettext("Sending"), 0);
   await Promise.all(Array.from({ length: AT_ONCE }, lane));
   const asked = { organization, upload: begun.id, name: fields.name.value.trim() };
   const made = await call(form.dataset.imports, "POST", JSON.stringify(asked));
@@ -92,7 +93,7 @@ form?.addEventListener("submit", async (event) => {
     await upload(form.elements.file.files[0]).finally(() => window.removeEventListener("beforeunload", leaving));
   } catch (error) {
     said.classList.add("wrong");
-    said.textContent = `Not imported: ${error.message} What has arrived is kept: choose the same file to go on.`;
+    said.textContent = gettext("Not imported: %(reason)s What has arrived is kept: choose the same file to go on.", { reason: error.message });
     button.disabled = false;
   }
 });

@@ -1,4 +1,5 @@
 // Uploads a file of weights in parts: its checksum first, then what the store does not have yet.
+/* global gettext */
 import { Sha256 } from "./sha256.js";
 
 const PIECE = 4 * 1024 * 1024;
@@ -18,7 +19,7 @@ async function checksum(file) {
   const sum = new Sha256();
   for (let at = 0; at < file.size; at += PIECE) {
     sum.update(new Uint8Array(await file.slice(at, at + PIECE).arrayBuffer()));
-    show("Reading the file", at / file.size);
+    show(gettext("Reading the file"), at / file.size);
   }
   return sum.hex();
 }
@@ -38,8 +39,8 @@ async function part(url, file, first, size) {
   const response = await fetch(url, { method: "PUT", headers, body: file.slice(first, last) });
   const answer = await response.json().catch(() => ({}));
   if (response.ok || response.status === 409) return answer.received;
-  if (response.status < 500 && response.status !== 429) throw Object.assign(new Error(answer.message || "refused"), { final: true });
-  throw new Error(`the server answered ${response.status}`);
+  if (response.status < 500 && response.status !== 429) throw Object.assign(new Error(answer.message || gettext("refused")), { final: true });
+  throw new Error(gettext("the server answered %(status)s", { status: response.status }));
 }
 
 async function send(upload, file) {
@@ -49,11 +50,11 @@ async function send(upload, file) {
     try {
       place = await part(upload.url, file, place, upload.part_size);
       failed = 0;
-      show("Uploading", place / file.size);
+      show(gettext("Uploading"), place / file.size);
     } catch (error) {
       failed += 1;
       if (error.final || failed >= TRIES) throw error;
-      show("Waiting to go on", place / file.size);
+      show(gettext("Waiting to go on"), place / file.size);
       await wait(Math.min(30, 2 ** failed));
     }
   }
@@ -67,7 +68,7 @@ async function upload() {
   const sha256 = await checksum(file);
   const begun = await call(form.dataset.api, { ...words, filename: file.name, size: file.size, sha256 });
   await send(begun.upload, file);
-  show("Checking", 1);
+  show(gettext("Checking"), 1);
   await call(`${form.dataset.api}/${begun.weights.id}/finish`, {});
 }
 
@@ -85,7 +86,7 @@ form?.addEventListener("submit", async (event) => {
     location.reload();
   } catch (error) {
     said.classList.add("wrong");
-    show(`Not uploaded: ${error.message}`);
+    show(gettext("Not uploaded: %(reason)s", { reason: error.message }));
     button.disabled = false;
   }
 });

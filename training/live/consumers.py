@@ -19,13 +19,14 @@ from training.live.access import (
     origin_allowed,
     watch_refusal,
 )
-from training.live.bulletin import Bulletin, bulletin_leap, bulletin_next
+from training.live.bulletin import ENGLISH, Bulletin, bulletin_leap, bulletin_next
 from training.live.feed import Subscriber
 from training.live.watcher import watcher
 
 CHECK_SECONDS = 30.0  # between two looks whether the person may still see the job
 UNANSWERED = 8  # bulletins on their way to a page that acknowledges
 HELLO_SECONDS = 2.0  # after which a program that says nothing is sent what comes from now on
+LANGUAGES = dict(settings.LANGUAGES)
 LARGEST = 2**63 - 1
 BROKEN = 1011  # browsers come back after this one
 logger = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class JobConsumer(AsyncWebsocketConsumer, ABC):
         self.job_id: int = self.scope["url_route"]["kwargs"]["job_id"]
         self.shown = self.credentials(self.scope.get("cookies", {}).get(settings.SESSION_COOKIE_NAME))
         self.cursor = 0
+        self.language = ENGLISH
         self.hello: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.tasks: list[asyncio.Task[None]] = []
         await self.accept()  # a refusal before this would be tried again for ever
@@ -82,8 +84,8 @@ class JobConsumer(AsyncWebsocketConsumer, ABC):
         return None
 
     async def _run(self) -> None:
-        subscriber = Subscriber(self.job_id)
         self.cursor = await self.started()
+        subscriber = Subscriber(self.job_id, self.language)
         watcher.subscribe(subscriber)
         try:
             await self._catch_up()
@@ -91,7 +93,8 @@ class JobConsumer(AsyncWebsocketConsumer, ABC):
                 bulletin = await subscriber.next()
                 if bulletin.gone:
                     raise LookupError(f"job {self.job_id} is gone")
-                if subscriber.behind or bulletin.after > self.cursor:
+                unheard = bool(bulletin.html) and self.language not in bulletin.html  # made before this one came
+                if subscriber.behind or unheard or bulletin.after > self.cursor:
                     subscriber.behind = False
                     await self._catch_up()
                 if bulletin.seq > self.cursor or (bulletin.seq == self.cursor and bulletin.html):
@@ -109,7 +112,7 @@ class JobConsumer(AsyncWebsocketConsumer, ABC):
         if (bulletin := await self.leap()) is not None:
             await self._pass_on(bulletin)
         while True:
-            bulletin = await in_reader(bulletin_next, self.job_id, self.cursor)
+            bulletin = await in_reader(bulletin_next, self.job_id, self.cursor, self.language)
             await self._pass_on(bulletin)
             if bulletin.html or bulletin.seq == bulletin.after:
                 return
@@ -136,7 +139,10 @@ class NowhereConsumer(AsyncWebsocketConsumer):
 
 
 class PageConsumer(JobConsumer):
-    """A page that says `"acks": true` is never sent more than it takes: Daphne would hold the rest in memory."""
+    """A page begins by telling its language; one that says `"acks": true` too is never sent more than it takes.
+
+    Daphne would hold the rest in memory.
+    """
 
     async def connect(self) -> None:
         self.acks = False
@@ -150,17 +156,19 @@ class PageConsumer(JobConsumer):
             self.room.set()
         else:
             self.acks = message.get("acks") is True
+            language = message.get("language")
+            self.language = language if isinstance(language, str) and language in LANGUAGES else ENGLISH
         await super().told(after, message)
 
     async def leap(self) -> Bulletin | None:
-        return await in_reader(bulletin_leap, self.job_id, self.cursor)
+        return await in_reader(bulletin_leap, self.job_id, self.cursor, self.language)
 
     async def deliver(self, bulletin: Bulletin) -> None:
         while len(self.unanswered) >= UNANSWERED:
             self.room.clear()
             await self.room.wait()
-        if bulletin.html:
-            await self.send(bulletin.html)
+        if html := bulletin.html.get(self.language):
+            await self.send(html)
         await self.send(bulletin.points)
         if self.acks and bulletin.seq > bulletin.after:
             self.unanswered.append(bulletin.seq)

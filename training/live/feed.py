@@ -2,10 +2,11 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from training.jobs.news import Parts
-from training.live.bulletin import Bulletin
+from training.live.bulletin import ENGLISH, Bulletin
 
 QUEUE = 16  # bulletins that wait for one subscriber; when there are more it catches up by itself
 
@@ -13,8 +14,9 @@ QUEUE = 16  # bulletins that wait for one subscriber; when there are more it cat
 class Subscriber:
     """One open connection. `offer` and `next` run on its event loop; a slow one loses its queue, not others' time."""
 
-    def __init__(self, job_id: int) -> None:
+    def __init__(self, job_id: int, language: str = ENGLISH) -> None:
         self.job_id = job_id
+        self.language = language
         self.loop = asyncio.get_running_loop()
         self._queue: deque[Bulletin] = deque()
         self._news = asyncio.Event()
@@ -48,7 +50,12 @@ class Feed:
     next_look: float = 0.0
     pending: Parts = field(default_factory=Parts)
     contact: object = None
-    html: str = ""
+    html: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def languages(self) -> set[str]:
+        """Those of all who watch; a bulletin is made in each of them once."""
+        return {subscriber.language for subscriber in self.subscribers}
 
     def publish(self, bulletin: Bulletin) -> None:
         """Hand the bulletin to all subscribers, once for each event loop."""

@@ -177,7 +177,7 @@ class Watcher:
             parts, feed.pending = feed.pending, Parts()
         if not (records or parts):
             return
-        bulletin = bulletin_make(feed.job_id, feed.seq, records, parts)
+        bulletin = bulletin_make(feed.job_id, feed.seq, records, parts, feed.languages)
         if parts:
             cost = clock.monotonic() - now
             feed.next_fragments = now + max(FRAGMENTS, cost * len(self._feeds) / SHARE)

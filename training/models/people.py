@@ -8,6 +8,10 @@ from django.db.models.functions import Lower
 class User(AbstractUser):
     """A person who signs in. Our own class from the start: it can't be swapped in later."""
 
+    language = models.CharField(
+        max_length=10, blank=True, default="", db_default="", help_text="Of pages and letters; empty: the browser's."
+    )
+
     class Meta(AbstractUser.Meta):
         constraints = [
             models.UniqueConstraint(Lower("email"), condition=~models.Q(email=""), name="user_email_unique"),

@@ -1,15 +1,17 @@
 """A person's own account: names, e-mail address, password."""
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBadRequest, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from training.models import User
 from training.pages.card import CardForm, card, email_field, link_gone, name_field, password_field, said
@@ -52,8 +54,28 @@ def account_page(request: HttpRequest) -> HttpResponseBase:
         else:
             messages.success(request, "Saved.")
             return redirect("account-page")
-    context = {"form": form, "memberships": organization_list(user)}
+    context = {"form": form, "memberships": organization_list(user), "languages": settings.LANGUAGES}
     return render(request, "training/account_page.html", context, status=400 if form.errors else 200)
+
+
+@require_POST
+def language_change(request: HttpRequest) -> HttpResponseBase:
+    """Pages in another language from now on: kept with the person, or else by a cookie; empty is the browser's."""
+    language = request.POST.get("language", "")
+    if language and language not in dict(settings.LANGUAGES):
+        return HttpResponseBadRequest("There is no such language.", content_type="text/plain")
+    back = request.POST.get("next") or request.headers.get("Referer", "")
+    safe = url_has_allowed_host_and_scheme(back, {request.get_host()}, require_https=request.is_secure())
+    response = redirect(back if safe else "home")
+    if isinstance(request.user, User):
+        accounts.language_choose(request.user, language)
+    if language:
+        secure, year = settings.SESSION_COOKIE_SECURE, 365 * 86400
+        name = settings.LANGUAGE_COOKIE_NAME
+        response.set_cookie(name, language, max_age=year, secure=secure, httponly=True, samesite="Lax")
+    else:
+        response.delete_cookie(settings.LANGUAGE_COOKIE_NAME)
+    return response
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -47,9 +47,9 @@ def sign_up_ask(email: str) -> None:
     """Send a letter to this address: how to go on, or that it has an account. PermissionDenied if sign-up is closed."""
     if not settings.SIGN_UP_OPEN:
         raise PermissionDenied("Accounts are made by invitation only.")
-    if account_of(email):
+    if reader := account_of(email):
         addresses = {"sign_in": link(reverse("sign-in")), "reset": link(reverse("password-reset"))}
-        mail_later(email, "account_exists", **addresses)
+        mail_later(email, "account_exists", reader, **addresses)
         return
     token = signing.dumps(email, salt=SIGN_UP, compress=True)
     mail_later(email, "sign_up", link=link(reverse("sign-up-finish", args=[token])), hours=LINK_HOURS)
@@ -98,7 +98,7 @@ def password_reset_ask(email: str) -> None:
     hours = settings.PASSWORD_RESET_TIMEOUT // 3600
     audit("account.reset_asked", user, by=user)
     address = link(reverse("password-reset-confirm", args=parts))
-    mail_later(user.email, "password_reset", link=address, name=user.get_username(), hours=hours)
+    mail_later(user.email, "password_reset", user, link=address, name=user.get_username(), hours=hours)
 
 
 def password_reset(user: User, password: str) -> None:
@@ -122,16 +122,18 @@ def password_set(user: User, password: str, how: str) -> None:
         user.save(update_fields=["password"])
         audit(f"account.password_{how}", user, by=user)
     if user.email:
-        mail_later(user.email, "password_changed", name=user.get_username(), reset=link(reverse("password-reset")))
+        reset = link(reverse("password-reset"))
+        mail_later(user.email, "password_changed", user, name=user.get_username(), reset=reset)
 
 
 def email_change_ask(user: User, email: str) -> None:
     """Send a link to the new address; the old one counts until it is used. Same answer if somebody has the address."""
-    if account_of(email):
-        mail_later(email, "account_exists", sign_in=link(reverse("sign-in")), reset=link(reverse("password-reset")))
+    if reader := account_of(email):
+        addresses = {"sign_in": link(reverse("sign-in")), "reset": link(reverse("password-reset"))}
+        mail_later(email, "account_exists", reader, **addresses)
         return
     token = signing.dumps([user.pk, user.email, email], salt=EMAIL, compress=True)
-    mail_later(email, "email_change", link=link(reverse("email-confirm", args=[token])), hours=LINK_HOURS)
+    mail_later(email, "email_change", user, link=link(reverse("email-confirm", args=[token])), hours=LINK_HOURS)
 
 
 def email_change(user: User, token: str) -> None:
@@ -146,7 +148,7 @@ def email_change(user: User, token: str) -> None:
     except IntegrityError as error:  # somebody has it since
         raise LinkGone from error
     if old:
-        mail_later(old, "email_changed", name=user.get_username(), email=new)
+        mail_later(old, "email_changed", user, name=user.get_username(), email=new)
 
 
 def email_wanted(user: User, token: str) -> str:
@@ -155,6 +157,12 @@ def email_wanted(user: User, token: str) -> str:
     if not isinstance(said, list) or said[:2] != [user.pk, user.email]:
         raise LinkGone
     return str(said[2])
+
+
+def language_choose(user: User, language: str) -> None:
+    """The language of this person's pages and letters; empty is the browser's."""
+    user.language = language
+    user.save(update_fields=["language"])
 
 
 def name_change(user: User, username: str, first_name: str, last_name: str) -> None:

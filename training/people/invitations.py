@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from training.models import Invitation, Organization, Role, User
-from training.people.accounts import LinkGone, NewAccount, account_make
+from training.people.accounts import LinkGone, NewAccount, account_make, account_of
 from training.people.audit import audit
 from training.people.mails import MailError, link, mail_send
 from training.people.members import member_add
@@ -62,6 +62,7 @@ def invitation_send(invitation: Invitation, page: str) -> None:
     mail_send(
         invitation.email,
         "invitation",
+        account_of(invitation.email) or by,
         organization=invitation.organization.name,
         who=by.get_full_name() or by.get_username() if by else "",
         role=invitation.get_role_display(),

@@ -7,7 +7,9 @@ from typing import Any
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.template.loader import render_to_string
+from django.utils.translation import get_language, override
 
+from training.models import User
 from training.templatetags.text import plain_text
 
 logger = logging.getLogger(__name__)
@@ -19,14 +21,17 @@ class MailError(Exception):
     """The mail server did not take the letter; the message is for people."""
 
 
-def mail_send(to: str, letter: str, **context: Any) -> None:
-    """Send templates/mail/`letter`.txt, whose first line is the subject. Raises MailError."""
-    _send(_message(to, letter, context))
+def mail_send(to: str, letter: str, reader: User | None = None, **context: Any) -> None:
+    """Send templates/mail/`letter`.txt, whose first line is the subject. Raises MailError.
+
+    In the language that the reader has chosen, or else of the page on which somebody caused it.
+    """
+    _send(_message(to, letter, reader, context))
 
 
-def mail_later(to: str, letter: str, **context: Any) -> None:
+def mail_later(to: str, letter: str, reader: User | None = None, **context: Any) -> None:
     """Send it from another thread, soon; a failure is logged."""
-    message = _message(to, letter, context)
+    message = _message(to, letter, reader, context)
 
     def send() -> None:
         try:
@@ -47,9 +52,10 @@ def link(path: str) -> str:
     return f"{settings.SITE_URL}{path}"
 
 
-def _message(to: str, letter: str, context: dict[str, Any]) -> EmailMessage:
+def _message(to: str, letter: str, reader: User | None, context: dict[str, Any]) -> EmailMessage:
     safe = {name: plain_text(value) if isinstance(value, str) else value for name, value in context.items()}
-    subject, _, body = render_to_string(f"mail/{letter}.txt", {**safe, "site": settings.SITE_URL}).partition("\n")
+    with override((reader.language if reader else "") or get_language()):
+        subject, _, body = render_to_string(f"mail/{letter}.txt", {**safe, "site": settings.SITE_URL}).partition("\n")
     return EmailMessage(subject[:200], body.strip() + "\n", to=[to])
 
 

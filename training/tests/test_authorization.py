@@ -154,6 +154,7 @@ TABLE = [
     Line("GET", "go", LIST, LIST),
     Line("GET", "sign-in", "200 302 302 302 302 302 200 200", "200 302 302 302 302 302 200 200"),
     Line("POST", "sign-out", REDIRECT, REDIRECT),
+    Line("POST", "language", REDIRECT, REDIRECT),  # everybody may choose one
     Line("GET", "sign-up", STRANGERS, STRANGERS),
     Line("POST", "sign-up", STRANGERS.replace("200", "400"), STRANGERS.replace("200", "400")),
     Line("GET", "sign-up-finish", GONE, GONE),  # its token is the only right

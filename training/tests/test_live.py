@@ -14,9 +14,12 @@ from channels.testing import WebsocketCommunicator
 from django.test import Client
 
 from platform_site.asgi import application
+from training.jobs.news import Parts
 from training.jobs.services import job_cancel
+from training.journal.reader import records_after
 from training.live import consumers
 from training.live.announcer import announcer
+from training.live.bulletin import bulletin_make
 from training.live.feed import QUEUE, Feed, Subscriber
 from training.live.watcher import watcher
 from training.models import JobState, Membership, TrainingJob, User
@@ -94,6 +97,32 @@ async def test_fragments_replace_their_places(cast: SimpleNamespace, job: Traini
         await sync_to_async(job_cancel)(job, cast.owner, "no longer needed")
         html = "".join(text for text in await frames(page, 1) if text.startswith("<"))
         assert 'id="job-state" data-state="cancelled" hx-swap-oob="true"' in html and "no longer needed" in html
+
+
+async def test_each_page_hears_its_own_language(cast: SimpleNamespace, job: TrainingJob) -> None:
+    async with socket(cast.owner, job.pk) as english, socket(cast.teammate, job.pk) as korean:
+        await english.send_to(json.dumps({"after": 0, "language": "en"}))
+        await korean.send_to(json.dumps({"after": 0, "language": "ko"}))
+        for page in (english, korean):
+            await frames(page, 0)
+        seq = await say(job, event(type="checkpoint", kind="last", epoch=1))
+        heard = ["".join(text for text in await frames(page, seq) if text[0] == "<") for page in (english, korean)]
+        assert ["None yet: the trainer" in text for text in heard] == [True, False]
+        assert ["아직 없음: 트레이너가" in text for text in heard] == [False, True]
+
+
+async def test_who_comes_between_two_bulletins_misses_nothing(cast: SimpleNamespace, job: TrainingJob) -> None:
+    """A bulletin that was made before somebody of another language came holds no word for them: they read it anew."""
+    async with socket(cast.owner, job.pk) as page:
+        await page.send_to(json.dumps({"after": 0, "language": "ko"}))
+        await frames(page, 0)
+        seq = await say(job, lines("a line that counts"))
+        feed = Feed(job.pk, watcher._feeds[job.pk].subscribers)
+        watcher.stop()
+        feed.publish(
+            await sync_to_async(bulletin_make)(job.pk, 0, await sync_to_async(records_after)(job.pk, 0, 9), Parts())
+        )
+        assert "a line that counts" in "".join(await frames(page, seq))
 
 
 async def test_no_point_is_missed_or_doubled_over_random_disconnects(cast: SimpleNamespace, job: TrainingJob) -> None:
