@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import F, QuerySet
+from django.utils.translation import gettext
 
 from training.jobs.selectors import jobs_visible
 from training.models import Dataset, Experiment, PretrainedWeights, Project, User
@@ -49,15 +50,15 @@ def _jobs(jobs: QuerySet[Any]) -> Iterator[Place]:
     at = {"project": F("experiment__project__name"), "within": F("experiment__name")}
     for job in jobs.annotate(**at).values("pk", "name", "state", "project", "within")[:EACH]:
         where = f"#{job['pk']} · {job['project']} / {job['within']} · {job['state']}"
-        yield Place("Job", job["name"], where, "job-page", job["pk"])
+        yield Place(gettext("Job"), job["name"], where, "job-page", job["pk"])
 
 
 def _others(user: User | AnonymousUser, words: str) -> Iterator[Place]:
     kinds = (
-        ("Dataset", Dataset, "organization__name", "dataset-page"),
-        ("Project", Project, "organization__name", "project-page"),
-        ("Experiment", Experiment, "project__name", "experiment-page"),
-        ("Weights", PretrainedWeights, "organization__name", "weights-list"),
+        (gettext("Dataset"), Dataset, "organization__name", "dataset-page"),
+        (gettext("Project"), Project, "organization__name", "project-page"),
+        (gettext("Experiment"), Experiment, "project__name", "experiment-page"),
+        (gettext("Weights"), PretrainedWeights, "organization__name", "weights-list"),
     )
     for kind, model, parent, route in kinds:
         rows = _named(model.objects.visible_to(user), words).order_by("-pk")
