@@ -53,10 +53,11 @@ def _pages(user: User, words: str) -> list[Place]:
     if user.is_superuser:
         names["admin:index"] = gettext_noop("Administration")
     wanted = words.lower().split()
+    # found by its English name too, which stays the same wherever one is
     return [
-        Place(gettext("Page"), name, "", route)
-        for route, name in ((route, gettext(english)) for route, english in names.items())
-        if all(w in name.lower() for w in wanted)
+        Place(gettext("Page"), gettext(name), "", route)
+        for route, name in names.items()
+        if all(word in f"{gettext(name)} {name}".lower() for word in wanted)
     ]
 
 
