@@ -9,7 +9,7 @@ from django.db.models import F, QuerySet
 from django.utils.translation import gettext
 
 from training.jobs.selectors import jobs_visible
-from training.models import Dataset, Experiment, PretrainedWeights, Project, User
+from training.models import Dataset, Experiment, JobState, PretrainedWeights, Project, User
 
 EACH = 6  # of each kind: who wants another says more of its name
 WORDS = 10
@@ -49,7 +49,7 @@ def _numbered(jobs: QuerySet[Any], words: str) -> list[Place]:
 def _jobs(jobs: QuerySet[Any]) -> Iterator[Place]:
     at = {"project": F("experiment__project__name"), "within": F("experiment__name")}
     for job in jobs.annotate(**at).values("pk", "name", "state", "project", "within")[:EACH]:
-        where = f"#{job['pk']} · {job['project']} / {job['within']} · {job['state']}"
+        where = f"#{job['pk']} · {job['project']} / {job['within']} · {JobState(job['state']).label.lower()}"
         yield Place(gettext("Job"), job["name"], where, "job-page", job["pk"])
 
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 
 from training.jobs.failures import WORDS
@@ -60,6 +60,14 @@ ADVICE = {
         "A file could not be stored or read. Check the storage and its space, then start again."
     ),
     ErrorType.NETWORK_ERROR: _("Something that the trainer needs could not be reached. Start again when it can."),
+}
+SYSTEM_WORDS = {
+    gettext_noop("disk"),
+    gettext_noop("memory"),
+    gettext_noop("power"),
+    gettext_noop("temperature"),
+    gettext_noop("trainer"),
+    gettext_noop("used"),
 }
 UNITS = {
     ".utilization": " %",
@@ -191,8 +199,12 @@ def system_name(name: str) -> str:
     for end in ("_gib", "_watts", ".utilization", ".percent"):
         name = name.removesuffix(end)
     words = plain_text(name).removeprefix("system/").replace(".", " ").replace("_", " ").split()
-    text = " ".join(word.upper() if word in ("gpu", "cpu", "ram") else word for word in words)
+    text = " ".join(word.upper() if word in ("gpu", "cpu", "ram") else _system_word(word) for word in words)
     return text[:1].upper() + text[1:]
+
+
+def _system_word(word: str) -> str:
+    return gettext(word) if word in SYSTEM_WORDS else word
 
 
 @register.filter
