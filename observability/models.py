@@ -2,17 +2,18 @@
 
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from training.models.visibility import OrganizationQuerySet
 
 
 class DeliveryState(models.TextChoices):
-    PENDING = "pending", "Pending"
-    ACTIVE = "active", "Sending"
-    CAUGHT_UP = "caught_up", "Up to date"
-    WAITING = "waiting", "Waiting to try again"
-    PAUSED = "paused", "Paused"
-    FINISHED = "finished", "Complete"
+    PENDING = "pending", _("Pending")
+    ACTIVE = "active", _("Sending")
+    CAUGHT_UP = "caught_up", _("Up to date")
+    WAITING = "waiting", _("Waiting to try again")
+    PAUSED = "paused", _("Paused")
+    FINISHED = "finished", _("Complete")
 
 
 class Delivery(models.Model):

@@ -3,6 +3,7 @@
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_POST
 
 from observability.models import Delivery
@@ -48,7 +49,7 @@ def delivery_backfill(request: HttpRequest, job_id: int, backend: str) -> HttpRe
 def _engineers_job(request: HttpRequest, job_id: int) -> TrainingJob:
     job = job_or_404(request, job_id)
     if not allowed(person(request), Action.CANCEL_JOB, job):
-        raise PermissionDenied("Your role does not allow to change this job's deliveries.")
+        raise PermissionDenied(gettext("Your role does not allow to change this job's deliveries."))
     return job
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from observability.base import REFUSED
 from observability.models import Breaker, Delivery, DeliveryState
@@ -57,9 +58,15 @@ def ledger_rows(job: TrainingJob) -> list[LedgerRow]:
     for name in configured():
         if name not in rows:
             expected = name == ALWAYS or name in job.observability_backends
-            note = "Not opened yet." if expected and ALWAYS not in rows else "Not chosen for this job."
-            rows[name] = LedgerRow(name, label(name), note=note)
+            opening = expected and ALWAYS not in rows
+            note = gettext("Not opened yet.") if opening else gettext("Not chosen for this job.")
+            rows[name] = LedgerRow(name, _label(name), note=note)
     return sorted(rows.values(), key=lambda row: (row.backend != ALWAYS, row.delivery is None, row.label.lower()))
+
+
+def _label(name: str) -> str:
+    """The tools have names; the platform's own database has a word."""
+    return gettext("Database") if name == ALWAYS else label(name)
 
 
 def _row(delivery: Delivery, reached: int, breaker: Breaker | None) -> LedgerRow:
@@ -68,9 +75,10 @@ def _row(delivery: Delivery, reached: int, breaker: Breaker | None) -> LedgerRow
     if pending and (waiting := records_after(delivery.job_id, delivery.seq, 1)):
         lag = max(0.0, now.timestamp() - max(waiting[0].time, delivery.created_at.timestamp()))
     retry_in = max(0.0, (delivery.next_try_at - now).total_seconds()) if delivery.next_try_at else None
-    note = "This backend fails for every job; it is tried again soon." if breaker and pending else ""
+    note = gettext("This backend fails for every job; it is tried again soon.") if breaker and pending else ""
     if delivery.backend not in configured():
-        note = "This backend is no longer configured."
+        note = gettext("This backend is no longer configured.")
     if refused := delivery.adapter_state.get(REFUSED):
-        note = f"It does not take {refused} points or lines of this job, such as lines that are too old. {note}".strip()
-    return LedgerRow(delivery.backend, label(delivery.backend), delivery, pending, lag, retry_in, note)
+        text = gettext("It does not take %(count)s points or lines of this job, such as lines that are too old.")
+        note = f"{text % {'count': refused}} {note}".strip()
+    return LedgerRow(delivery.backend, _label(delivery.backend), delivery, pending, lag, retry_in, note)

@@ -9,18 +9,19 @@ from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from training.models import DiskUse
 
 EVERY = timedelta(minutes=10)
-LABELS = {"internal": "Checkpoints and snapshots", "external": "Datasets", "data": "Data folder, all of it"}
+LABELS = {"internal": _("Checkpoints and snapshots"), "external": _("Datasets"), "data": _("Data folder, all of it")}
 logger = logging.getLogger(__name__)
 
 
 def disk_uses() -> list[tuple[str, DiskUse]]:
     """(what lies there, how much) of each place, as it was last measured."""
     found = {one.place: one for one in DiskUse.objects.all()}
-    return [(label, found[place]) for place, label in LABELS.items() if place in found]
+    return [(str(label), found[place]) for place, label in LABELS.items() if place in found]
 
 
 def disks_measure() -> int:

@@ -6,9 +6,10 @@ from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import F, QuerySet
+from django.utils.translation import gettext
 
 from training.jobs.selectors import jobs_visible
-from training.models import Dataset, Experiment, PretrainedWeights, Project, User
+from training.models import Dataset, Experiment, JobState, PretrainedWeights, Project, User
 
 EACH = 6  # of each kind: who wants another says more of its name
 WORDS = 10
@@ -48,16 +49,16 @@ def _numbered(jobs: QuerySet[Any], words: str) -> list[Place]:
 def _jobs(jobs: QuerySet[Any]) -> Iterator[Place]:
     at = {"project": F("experiment__project__name"), "within": F("experiment__name")}
     for job in jobs.annotate(**at).values("pk", "name", "state", "project", "within")[:EACH]:
-        where = f"#{job['pk']} · {job['project']} / {job['within']} · {job['state']}"
-        yield Place("Job", job["name"], where, "job-page", job["pk"])
+        where = f"#{job['pk']} · {job['project']} / {job['within']} · {JobState(job['state']).label.lower()}"
+        yield Place(gettext("Job"), job["name"], where, "job-page", job["pk"])
 
 
 def _others(user: User | AnonymousUser, words: str) -> Iterator[Place]:
     kinds = (
-        ("Dataset", Dataset, "organization__name", "dataset-page"),
-        ("Project", Project, "organization__name", "project-page"),
-        ("Experiment", Experiment, "project__name", "experiment-page"),
-        ("Weights", PretrainedWeights, "organization__name", "weights-list"),
+        (gettext("Dataset"), Dataset, "organization__name", "dataset-page"),
+        (gettext("Project"), Project, "organization__name", "project-page"),
+        (gettext("Experiment"), Experiment, "project__name", "experiment-page"),
+        (gettext("Weights"), PretrainedWeights, "organization__name", "weights-list"),
     )
     for kind, model, parent, route in kinds:
         rows = _named(model.objects.visible_to(user), words).order_by("-pk")

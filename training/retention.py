@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import Count, F, Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from training.jobs.states import ENDED
 from training.jobs.transition import NotAllowed, job_locked
@@ -44,7 +45,7 @@ def organization_keep(organization: Organization, epochs: int, days: int, by: Us
     new = {"keep_epochs": epochs, "keep_epochs_days": days}
     for name, value in new.items():
         if not 0 <= value <= MOST:
-            raise ValidationError({name: f"A whole number from 0 to {MOST:,}."})
+            raise ValidationError({name: gettext("A whole number from 0 to %(most)s.") % {"most": f"{MOST:,}"}})
     with transaction.atomic():
         locked = Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
         old = {name: getattr(locked, name) for name in new}
@@ -65,11 +66,13 @@ def checkpoint_delete(checkpoint: Checkpoint, by: User | None = None) -> None:
     """Remove a checkpoint for good. Raises NotAllowed while its job is not over, or a job is to begin from it."""
     with job_locked(checkpoint.job_id) as job:
         if job.state not in ENDED:
-            raise NotAllowed("Its job has not ended: cancel it first, or wait.")
+            raise NotAllowed(gettext("Its job has not ended: cancel it first, or wait."))
         waiting = TrainingJob.objects.exclude(state__in=ENDED).exclude(state=JobState.DRAFT)
         used = waiting.filter(Q(weights_from=checkpoint) | Q(resume_from=checkpoint)).first()
         if used is not None:
-            raise NotAllowed(f"The job “{used.name}” (#{used.pk}) begins from it.")
+            raise NotAllowed(
+                gettext("The job “%(name)s” (#%(number)s) begins from it.") % {"name": used.name, "number": used.pk}
+            )
         _remove([checkpoint])
         old = {"kind": checkpoint.kind, "epoch": checkpoint.epoch, "bytes": checkpoint.size}
         audit("checkpoint.delete", checkpoint, by=by, old=old)

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext, gettext_noop
 
 TYPES: dict[str, type | tuple[type, ...]] = {
     "integer": int,
@@ -15,6 +16,14 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "boolean": bool,
     "choice": str,
     "text": str,
+}
+
+KINDS = {
+    "integer": gettext_noop("must be an integer"),
+    "number": gettext_noop("must be a number"),
+    "boolean": gettext_noop("must be a boolean"),
+    "choice": gettext_noop("must be a choice"),
+    "text": gettext_noop("must be a text"),
 }
 
 
@@ -37,14 +46,13 @@ class Setting:
         """Why `value` won't do, or an empty string."""
         fits = isinstance(value, TYPES[self.type]) and (not isinstance(value, bool) or self.type == "boolean")
         if not fits:
-            article = "an" if self.type == "integer" else "a"
-            return f"must be {article} {self.type}"
+            return gettext(KINDS[self.type])
         if self.minimum is not None and not value >= self.minimum:
-            return f"must be at least {self.minimum:g}"
+            return gettext("must be at least %(minimum)s") % {"minimum": f"{self.minimum:g}"}
         if self.maximum is not None and not value <= self.maximum:
-            return f"must be at most {self.maximum:g}"
+            return gettext("must be at most %(maximum)s") % {"maximum": f"{self.maximum:g}"}
         if self.choices and value not in self.choices:
-            return f"must be one of {', '.join(map(str, self.choices))}"
+            return gettext("must be one of %(choices)s") % {"choices": ", ".join(map(str, self.choices))}
         return ""
 
 
@@ -83,7 +91,8 @@ class Trainer:
     def config_clean(self, config: dict[str, Any]) -> dict[str, Any]:
         """`config` with the defaults filled in. Raises ValidationError with one message per wrong setting."""
         known = {setting.name: setting for setting in self.settings}
-        errors = {name: f"{name} is not a setting of {self.label}" for name in config if name not in known}
+        unknown = gettext("%(name)s is not a setting of %(label)s")
+        errors = {name: unknown % {"name": name, "label": self.label} for name in config if name not in known}
         cleaned = {}
         for setting in self.settings:
             value = config.get(setting.name, setting.default)
@@ -117,9 +126,6 @@ class Trainer:
         advanced = {setting.name: setting.default for setting in self.settings if setting.advanced}
         return [name for name, value in config.items() if name in advanced and value != advanced[name]]
 
-    def _weights_hint(self) -> str:
-        return ", and .pt files below one of IMPORT_ROOTS" if self.weights else ""
-
     def data_clean(self, dataset: object) -> None:
         """Raise ValidationError if this trainer needs a dataset and none is given."""
         if self.dataset and dataset is None:
@@ -128,17 +134,26 @@ class Trainer:
     @property
     def data_missing(self) -> str:
         """What is said where its dataset is missing: on the form, over REST and by the command."""
-        return f"Choose a dataset: {self.label} trains on one."
+        return gettext("Choose a dataset: %(label)s trains on one.") % {"label": self.label}
 
     def model_clean(self, task: str, model: str) -> None:
         """Raise ValidationError unless this trainer can train `model` on `task`."""
         if task not in self.tasks:
-            raise ValidationError({"task_type": f"{self.label} trains {', '.join(self.tasks)}, not {task}."})
+            raise ValidationError(
+                {
+                    "task_type": gettext("%(label)s trains %(tasks)s, not %(task)s.")
+                    % {"label": self.label, "tasks": ", ".join(self.tasks), "task": task}
+                }
+            )
         models = self.models_offered(task)
         if models and model not in models and not (self.weights and weights_allowed(model)):
-            raise ValidationError(
-                {"model_name": f"{model} is unknown; {self.label} knows {', '.join(models)}{self._weights_hint()}."}
-            )
+            message = gettext("%(model)s is unknown; %(label)s knows %(models)s.")
+            if self.weights:
+                message = gettext(
+                    "%(model)s is unknown; %(label)s knows %(models)s, and .pt files below one of IMPORT_ROOTS."
+                )
+            known = {"model": model, "label": self.label, "models": ", ".join(models)}
+            raise ValidationError({"model_name": message % known})
 
 
 def weights_allowed(model: str) -> bool:
@@ -160,8 +175,10 @@ def trainer_get(name: str) -> Trainer:
     """The trainer of that name. Raises ValidationError that lists the known ones."""
     found = trainers_all()
     if name not in found:
-        known = ", ".join(found) or "none is installed"
-        raise ValidationError({"trainer": f"There is no trainer {name}; known are: {known}."})
+        known = ", ".join(found) or gettext("none is installed")
+        raise ValidationError(
+            {"trainer": gettext("There is no trainer %(name)s; known are: %(known)s.") % {"name": name, "known": known}}
+        )
     return found[name]
 
 

@@ -16,6 +16,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from training.models import Checkpoint, Organization, PretrainedWeights, TrainingJob, User
 from training.models.visibility import OrganizationQuerySet
@@ -99,12 +100,14 @@ def weights_finish(weights: PretrainedWeights) -> PretrainedWeights:
     try:
         whole = store.stat(weights.key)
         if whole is None or whole.size != weights.size or store.sha256(weights.key) != weights.sha256:
-            raise ValidationError({"file": "The file has not arrived whole: upload it again, it goes on where it was."})
+            raise ValidationError(
+                {"file": gettext("The file has not arrived whole: upload it again, it goes on where it was.")}
+            )
     except ObjectMissing as error:
-        raise ValidationError({"file": "The file has not arrived."}) from error
+        raise ValidationError({"file": gettext("The file has not arrived.")}) from error
     if weights.key.endswith(".pt") and next(store.read(weights.key, 0, 3), b"") != ZIP:
         weights_delete(weights)
-        raise ValidationError({"file": "This is no file of weights as PyTorch 1.6 and later write them."})
+        raise ValidationError({"file": gettext("This is no file of weights as PyTorch 1.6 and later write them.")})
     with transaction.atomic():
         if PretrainedWeights.objects.filter(pk=weights.pk, stored_at=None).update(stored_at=Now()):
             audit(
@@ -155,8 +158,10 @@ def weights_delete(weights: PretrainedWeights) -> None:
             weights.delete()
             transaction.on_commit(partial(_object_delete, key))
     except (ProtectedError, IntegrityError) as error:
-        jobs = f"{count} jobs" if count > 1 else "a job"
-        raise WeightsInUse(f"{weights.name} was not deleted: {jobs} began from it.") from error
+        message = gettext("%(name)s was not deleted: a job began from it.")
+        if count > 1:
+            message = gettext("%(name)s was not deleted: %(count)s jobs began from it.")
+        raise WeightsInUse(message % {"name": weights.name, "count": count}) from error
 
 
 def weights_sweep() -> int:
@@ -171,14 +176,29 @@ def weights_sweep() -> int:
 def weights_check(weights: PretrainedWeights, trainer: Trainer, task_type: str, organization_id: int) -> None:
     """Raise ValidationError unless a job of this organization, trainer and task may begin from the weights."""
     if weights.organization_id != organization_id:
-        raise ValidationError({"pretrained": "There are no such weights."})
+        raise ValidationError({"pretrained": gettext("There are no such weights.")})
     if weights.stored_at is None:
-        raise ValidationError({"pretrained": f"The upload of {weights.name} is not finished."})
+        raise ValidationError(
+            {"pretrained": gettext("The upload of %(name)s is not finished.") % {"name": weights.name}}
+        )
     if task_type not in trainer.tasks:
-        raise ValidationError({"task_type": f"{trainer.label} trains {', '.join(trainer.tasks)}, not {task_type}."})
+        raise ValidationError(
+            {
+                "task_type": gettext("%(label)s trains %(tasks)s, not %(task_type)s.")
+                % {"label": trainer.label, "tasks": ", ".join(trainer.tasks), "task_type": task_type}
+            }
+        )
     if weights.framework != trainer.framework or weights.task_type != task_type:
-        fits = f"{weights.framework} and {weights.task_type}"
-        raise ValidationError({"pretrained": f"{weights.name} is for {fits}, not {trainer.framework} and {task_type}."})
+        fits = gettext("%(framework)s and %(task_type)s") % {
+            "framework": weights.framework,
+            "task_type": weights.task_type,
+        }
+        raise ValidationError(
+            {
+                "pretrained": gettext("%(name)s is for %(fits)s, not %(framework)s and %(task_type)s.")
+                % {"name": weights.name, "fits": fits, "framework": trainer.framework, "task_type": task_type}
+            }
+        )
 
 
 def weights_file(weights: PretrainedWeights) -> str:
@@ -208,10 +228,14 @@ def endings_known() -> list[str]:
 
 def _words_check(name: str, framework: str, task_type: str, ending: str, size: int, sha256: str) -> None:
     problems = {
-        "name": "" if 0 < len(name) <= NAME_LENGTH else f"A name has 1 to {NAME_LENGTH} characters.",
+        "name": ""
+        if 0 < len(name) <= NAME_LENGTH
+        else gettext("A name has 1 to %(most)s characters.") % {"most": NAME_LENGTH},
         "framework": _framework_problem(framework, task_type),
         "file": _file_problem(ending, size),
-        "sha256": "" if re.fullmatch(r"[0-9a-f]{64}", sha256) else "It must be 64 hexadecimal digits in lower case.",
+        "sha256": ""
+        if re.fullmatch(r"[0-9a-f]{64}", sha256)
+        else gettext("It must be 64 hexadecimal digits in lower case."),
     }
     if wrong := {field: message for field, message in problems.items() if message}:
         raise ValidationError(wrong)
@@ -220,18 +244,29 @@ def _words_check(name: str, framework: str, task_type: str, ending: str, size: i
 def _framework_problem(framework: str, task_type: str) -> str:
     known = frameworks_known()
     if framework not in known:
-        return f"No trainer begins from weights of {framework[:60]}; known: {', '.join(known)}."
-    return "" if task_type in known[framework] else f"{framework} trains {', '.join(known[framework])}."
+        return gettext("No trainer begins from weights of %(framework)s; known: %(known)s.") % {
+            "framework": framework[:60],
+            "known": ", ".join(known),
+        }
+    return (
+        ""
+        if task_type in known[framework]
+        else gettext("%(framework)s trains %(known)s.") % {"framework": framework, "known": ", ".join(known[framework])}
+    )
 
 
 def _file_problem(ending: str, size: int) -> str:
     if ending not in endings_known():
-        return f"A weights file ends in {', '.join(endings_known())}."
-    return "" if 0 < size <= MAX_BYTES else f"A weights file has 1 to {MAX_BYTES:,} bytes."
+        return gettext("A weights file ends in %(endings)s.") % {"endings": ", ".join(endings_known())}
+    return (
+        "" if 0 < size <= MAX_BYTES else gettext("A weights file has 1 to %(most)s bytes.") % {"most": f"{MAX_BYTES:,}"}
+    )
 
 
 def _name_taken(name: str) -> ValidationError:
-    return ValidationError({"name": f"There are already weights called {name} in this organization."})
+    return ValidationError(
+        {"name": gettext("There are already weights called %(name)s in this organization.") % {"name": name}}
+    )
 
 
 def _object_copy(source: str, target: str) -> None:

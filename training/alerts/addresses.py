@@ -10,8 +10,10 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
-KINDS = {"email": "E-mail", "webhook": "Webhook", "apprise": "Slack and others"}
+KINDS = {"email": _("E-mail"), "webhook": _("Webhook"), "apprise": _("Slack and others")}
 MAX_LENGTH = 1000
 MAX_RECEIVERS = 20
 # parameters by which an address could have a file of the worker read and sent
@@ -22,9 +24,9 @@ def address_clean(kind: str, address: str) -> str:
     """The address in its normal form. Raises ValidationError with what is wrong at `address`."""
     address = address.strip()
     if kind not in KINDS:
-        raise ValidationError({"kind": f"A target is one of {', '.join(KINDS)}."})
+        raise ValidationError({"kind": gettext("A target is one of %(kinds)s.") % {"kinds": ", ".join(KINDS)}})
     if not address or len(address) > MAX_LENGTH or not address.isprintable():
-        raise ValidationError({"address": f"An address has 1 to {MAX_LENGTH} characters."})
+        raise ValidationError({"address": gettext("An address has 1 to %(most)s characters.") % {"most": MAX_LENGTH}})
     if kind == "email":
         return _receivers_clean(address)
     try:
@@ -32,16 +34,21 @@ def address_clean(kind: str, address: str) -> str:
         host = parts.hostname or ""
         parts.port  # noqa: B018  raises where it is none
     except ValueError as error:
-        raise ValidationError({"address": "This is not an address."}) from error
+        raise ValidationError({"address": gettext("This is not an address.")}) from error
     if kind == "webhook" and (parts.scheme not in ("https", "http") or not host):
-        raise ValidationError({"address": "A webhook begins with https:// or http://."})
+        raise ValidationError({"address": gettext("A webhook begins with https:// or http://.")})
     if kind == "apprise" and parts.scheme not in settings.ALERT_SCHEMES:
         known = ", ".join(settings.ALERT_SCHEMES)
-        raise ValidationError({"address": f"It must begin with one of: {known} (as in slack://…, see apprise)."})
+        raise ValidationError(
+            {
+                "address": gettext("It must begin with one of: %(known)s (as in slack://…, see apprise).")
+                % {"known": known}
+            }
+        )
     if OF_FILES & {name.lower().lstrip("+-:") for name, _ in parse_qsl(parts.query, keep_blank_values=True)}:
-        raise ValidationError({"address": "An address may not name files."})
+        raise ValidationError({"address": gettext("An address may not name files.")})
     if not settings.ALERT_ALLOW_PRIVATE and is_private(host):
-        raise ValidationError({"address": "This host is in a private network: alerts may not be sent there."})
+        raise ValidationError({"address": gettext("This host is in a private network: alerts may not be sent there.")})
     return address
 
 
@@ -85,10 +92,12 @@ def is_private(host: str) -> bool:
 def _receivers_clean(address: str) -> str:
     receivers = [part.strip() for part in address.split(",") if part.strip()]
     if len(receivers) > MAX_RECEIVERS:
-        raise ValidationError({"address": f"At most {MAX_RECEIVERS} receivers."})
+        raise ValidationError({"address": gettext("At most %(most)s receivers.") % {"most": MAX_RECEIVERS}})
     for receiver in receivers:
         try:
             validate_email(receiver)
         except ValidationError as error:
-            raise ValidationError({"address": f"{receiver} is not an e-mail address."}) from error
+            raise ValidationError(
+                {"address": gettext("%(receiver)s is not an e-mail address.") % {"receiver": receiver}}
+            ) from error
     return ",".join(receivers)

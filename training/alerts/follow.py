@@ -127,7 +127,8 @@ def _crossings(rule: AlertRule, watch: JobWatch, blocks: Sequence[Columns]) -> l
             streak = streak + 1 if beyond else 0
             if streak == condition["reports"]:
                 at = f"epoch {epoch}" if epoch >= 0 else f"step {step}" if step >= 0 else ""
-                text = f"{name} is {value:.6g}{f' at {at}' if at else ''}: {condition_said('metric', condition)}."
+                rule_said = condition_said("metric", condition)
+                text = f"{name} is {value:.6g} at {at}: {rule_said}." if at else f"{name} is {value:.6g}: {rule_said}."
                 found.append((rule, f"metric {seq}", f"{name} is {condition['side']} {condition['threshold']:g}", text))
         watch.streaks[place] = streak
     return found

@@ -13,8 +13,8 @@ def alert_raise(rule: AlertRule, job: TrainingJob, key: str, title: str, text: s
     made = Alert.objects.filter(rule=rule, job=job).count()
     if made >= MOST:
         return None
-    last = " There will be no more alerts of this rule about this job." if made == MOST - 1 else ""
-    words = {"title": f"{title}: {job.name} (#{job.pk})"[:300], "text": f"{text}{last}".strip()}
+    last = f"{text} There will be no more alerts of this rule about this job.".strip()
+    words = {"title": f"{title}: {job.name} (#{job.pk})"[:300], "text": last if made == MOST - 1 else text}
     alert, new = Alert.objects.get_or_create(rule=rule, job=job, key=key[:40], defaults=words)
     if not new:
         return None

@@ -5,6 +5,7 @@ import hashlib
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
+from django.utils.translation import gettext
 
 
 class SecretLost(Exception):
@@ -22,7 +23,7 @@ def unseal(sealed: str) -> str:
         return _keys().decrypt(sealed.encode()).decode()
     except InvalidToken as error:
         raise SecretLost(
-            "The address can't be read any more: the platform's key has changed. Enter it anew."
+            gettext("The address can't be read any more: the platform's key has changed. Enter it anew.")
         ) from error
 
 

@@ -39,7 +39,7 @@ def rules_shown(project: Project) -> list[RuleShown]:
 def targets_shown(project: Project) -> list[tuple[AlertTarget, str, AlertMessage | None]]:
     """Each target, the word for its kind, and the newest message to it."""
     newest = {one.target_id: one for one in AlertMessage.objects.filter(pk__in=_newest(project))}
-    return [(one, TARGET_KINDS.get(one.kind, one.kind), newest.get(one.pk)) for one in project.alert_targets.all()]
+    return [(one, str(TARGET_KINDS.get(one.kind, one.kind)), newest.get(one.pk)) for one in project.alert_targets.all()]
 
 
 def _newest(project: Project) -> list[int]:

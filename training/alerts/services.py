@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext, override
 
 from training.alerts.addresses import address_clean, address_shown
 from training.alerts.conditions import condition_clean, condition_said
@@ -24,7 +25,7 @@ TEST_PAUSE = timedelta(seconds=10)
 def target_create(project: Project, user: User, name: str, kind: str, address: str) -> AlertTarget:
     """A new place for alerts. Raises ValidationError with a message per field."""
     with transaction.atomic():
-        _room(project, project.alert_targets.count(), "targets")
+        _room(project, project.alert_targets.count(), gettext("A project has at most %(most)s targets."))
         cleaned = address_clean(kind, address)
         named = _name_clean(name, project.alert_targets)
         shown = address_shown(kind, cleaned)
@@ -48,7 +49,7 @@ def target_test(target: AlertTarget, user: User) -> AlertMessage:
         locked = AlertTarget.objects.select_for_update().get(pk=target.pk)
         tests = AlertMessage.objects.filter(target=locked, alert=None)
         if tests.filter(state="waiting").exists() or tests.filter(created_at__gt=timezone.now() - TEST_PAUSE).exists():
-            raise ValidationError({"target": "A test was sent a moment ago: see below what became of it."})
+            raise ValidationError({"target": gettext("A test was sent a moment ago: see below what became of it.")})
         made = AlertMessage.objects.create(target=locked, due_at=Now())
         audit("alert_target.test", target, by=user)
         transaction.on_commit(lambda: queue_wake("alerts"))
@@ -60,7 +61,7 @@ def rule_create(
 ) -> AlertRule:
     """A new rule; what happened before is not told. Raises ValidationError with a message per field."""
     with transaction.atomic():
-        _room(project, project.alert_rules.count(), "rules")
+        _room(project, project.alert_rules.count(), gettext("A project has at most %(most)s rules."))
         cleaned = condition_clean(kind, condition)
         places = _targets_of(project, targets)
         named = _name_clean(name, project.alert_rules)
@@ -104,7 +105,8 @@ def rule_remove(rule: AlertRule, user: User) -> None:
 
 
 def _facts(rule: AlertRule) -> dict[str, Any]:
-    said = condition_said(rule.kind, rule.condition)
+    with override("en"):  # the audit log is kept in one language
+        said = condition_said(rule.kind, rule.condition)
     targets = ", ".join(rule.targets.order_by("name").values_list("name", flat=True))
     return {"name": rule.name, "condition": said, "targets": targets, "enabled": rule.enabled}
 
@@ -112,20 +114,20 @@ def _facts(rule: AlertRule) -> dict[str, Any]:
 def _name_clean(name: str, others: Any) -> str:
     cleaned = " ".join(name.split())
     if not 0 < len(cleaned) <= NAME_LENGTH or not cleaned.isprintable():
-        raise ValidationError({"name": f"A name has 1 to {NAME_LENGTH} characters."})
+        raise ValidationError({"name": gettext("A name has 1 to %(most)s characters.") % {"most": NAME_LENGTH}})
     if others.filter(name=cleaned).exists():
-        raise ValidationError({"name": "There is one of this name already."})
+        raise ValidationError({"name": gettext("There is one of this name already.")})
     return cleaned
 
 
 def _targets_of(project: Project, ids: Sequence[int]) -> list[AlertTarget]:
     found = list(project.alert_targets.filter(pk__in=ids))
     if len(found) != len(set(ids)) or not found:
-        raise ValidationError({"targets": "Choose at least one of the project's targets."})
+        raise ValidationError({"targets": gettext("Choose at least one of the project's targets.")})
     return found
 
 
-def _room(project: Project, count: int, what: str) -> None:
+def _room(project: Project, count: int, refusal: str) -> None:
     Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     if count >= MOST:
-        raise ValidationError({"name": f"A project has at most {MOST} {what}."})
+        raise ValidationError({"name": refusal % {"most": MOST}})

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
+from django.utils.translation import gettext
 
 from training.datasets.findings import findings_add
 from training.datasets.formats.registry import format_find
@@ -93,8 +94,10 @@ def dataset_delete(dataset: Dataset) -> None:
             _files_leave(prefix, manifests)
     except (ProtectedError, IntegrityError) as error:  # the second: a job was made at this very moment
         count = dataset.jobs.count()
-        jobs = f"{count} jobs need" if count > 1 else "a job needs"
-        raise DatasetInUse(f"{dataset.name} was not deleted: {jobs} it to tell what was trained on.") from error
+        message = gettext("%(name)s was not deleted: a job needs it to tell what was trained on.")
+        if count > 1:
+            message = gettext("%(name)s was not deleted: %(count)s jobs need it to tell what was trained on.")
+        raise DatasetInUse(message % {"name": dataset.name, "count": count}) from error
 
 
 def dataset_edit(
@@ -107,7 +110,7 @@ def dataset_edit(
     """
     description = description.replace("\r\n", "\n").strip()
     if len(description) > DESCRIPTION_LENGTH or "\x00" in description:
-        raise ValidationError({"description": f"At most {DESCRIPTION_LENGTH} characters."})
+        raise ValidationError({"description": gettext("At most %(most)s characters.") % {"most": DESCRIPTION_LENGTH}})
     old = {"name": dataset.name, "description": dataset.description, "split": dataset.split_config}
     try:
         if split:
@@ -164,14 +167,14 @@ def name_checked(organization: Organization, name: str) -> str:
     """`name` as it is kept. Raises DatasetError for one that is taken or can't be kept."""
     name = plain(name.strip())
     if not 0 < len(name) <= NAME_LENGTH:
-        raise DatasetError(f"A dataset needs a name of at most {NAME_LENGTH} characters.")
+        raise DatasetError(gettext("A dataset needs a name of at most %(most)s characters.") % {"most": NAME_LENGTH})
     if Dataset.objects.filter(organization=organization, name=name).exists():
         raise _name_taken(name)
     return name
 
 
 def _name_taken(name: str) -> DatasetError:
-    return DatasetError(f"There is already a dataset called {name} in this organization.")
+    return DatasetError(gettext("There is already a dataset called %(name)s in this organization.") % {"name": name})
 
 
 def folder_checked(folder: Path, anywhere: bool = False) -> Path:
@@ -179,11 +182,13 @@ def folder_checked(folder: Path, anywhere: bool = False) -> Path:
     try:
         resolved = folder.resolve()
     except (ValueError, OSError, RuntimeError) as error:  # NUL in the name, a name too long, links in a circle
-        raise DatasetError(f"{folder}: this is no folder's name.") from error
+        raise DatasetError(gettext("%(folder)s: this is no folder's name.") % {"folder": folder}) from error
     allowed = anywhere or any(resolved.is_relative_to(root) for root in settings.IMPORT_ROOTS)
     if not allowed or not os.path.isdir(resolved):
-        where = "" if anywhere else " below one of IMPORT_ROOTS"
-        raise DatasetError(f"{folder}: there is no such folder{where}.")
+        message = gettext("%(folder)s: there is no such folder below one of IMPORT_ROOTS.")
+        raise DatasetError(
+            (gettext("%(folder)s: there is no such folder.") if anywhere else message) % {"folder": folder}
+        )
     return resolved
 
 

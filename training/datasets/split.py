@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from django.utils.translation import gettext
+
 from training.datasets.scan import SPLITS
 from training.datasets.stratify import group_key, rank_by, stratified
 
@@ -40,19 +42,26 @@ class SplitShares:
         """
         unknown = sorted(set(config) - {*SPLITS, "seed", "stratify", "group"})
         if unknown:
-            known = "train, val, test, seed, stratify and group"
-            raise SplitError(f"A split has {known}, not {', '.join(map(repr, unknown))}.")
+            known = gettext("train, val, test, seed, stratify and group")
+            raise SplitError(
+                gettext("A split has %(known)s, not %(unknown)s.")
+                % {"known": known, "unknown": ", ".join(map(repr, unknown))}
+            )
         shares = {part: _share(part, config.get(part, 0.0)) for part in SPLITS}
         if abs(sum(shares.values()) - 1) > 1e-6 or not shares["train"] or not shares["val"]:
-            raise SplitError("The shares of train, val and test must add up to 1, and train and val need some.")
+            raise SplitError(
+                gettext("The shares of train, val and test must add up to 1, and train and val need some.")
+            )
         seed = config.get("seed", 0)
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
-            raise SplitError("The seed of a split must be a whole number from 0.")
+            raise SplitError(gettext("The seed of a split must be a whole number from 0."))
         stratify, group = config.get("stratify", True), config.get("group", "")
         if not isinstance(stratify, bool):
-            raise SplitError("Whether a split is stratified is true or false.")
+            raise SplitError(gettext("Whether a split is stratified is true or false."))
         if not isinstance(group, str) or not GROUP.fullmatch(group):
-            raise SplitError('Images are kept together by "folder", or by "before:_": their name up to that mark.')
+            raise SplitError(
+                gettext('Images are kept together by "folder", or by "before:_": their name up to that mark.')
+            )
         return cls(**shares, seed=seed, stratify=stratify, group=group)
 
 
@@ -109,5 +118,5 @@ def _rank(seed: int, path: str) -> bytes:
 
 def _share(part: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise SplitError(f"The share of {part} must be a number from 0 to 1.")
+        raise SplitError(gettext("The share of %(part)s must be a number from 0 to 1.") % {"part": part})
     return float(value)

@@ -45,8 +45,11 @@ def ending_of(ended: Exit, tail: list[str], evidence: Evidence) -> Ending:
         message = "The trainer was ended by SIGXFSZ: a file grew beyond the size that is allowed."
         return Ending(ErrorType.RESOURCE_ERROR, message, ended.code, Cause.DISK_FULL)
     last = "\n".join(tail[-LAST_LINES:])
-    how = f"was ended by {signal_name(number)}" if number else f"ended with exit code {ended.code}"
-    message = f"The trainer {how}.\n\n{last}" if last else f"The trainer {how}."
+    signalled, exited = (
+        f"The trainer was ended by {signal_name(number)}.",
+        f"The trainer ended with exit code {ended.code}.",
+    )
+    message = (signalled if number else exited) + (f"\n\n{last}" if last else "")
     kind = ErrorType.UNKNOWN_ERROR if number else ErrorType.FRAMEWORK_ERROR
     return Ending(kind, message, ended.code, Cause.SIGNAL if number else Cause.EXIT_CODE)
 

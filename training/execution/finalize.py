@@ -53,7 +53,7 @@ def _close(job_id: int, number: int, problems: list[str]) -> bool:
         if job.attempt != number or job.state != JobState.FINALIZING:
             return True
         if problems:
-            message = "A checkpoint is not what the trainer said: " + "; ".join(problems)
+            message = f"A checkpoint is not what the trainer said: {'; '.join(problems)}"
             fields = {"error_type": ErrorType.STORAGE_ERROR, "error_message": message}
             job_move(job, JobState.FAILED, "server", message[:300], **fields)
         else:

@@ -32,7 +32,12 @@ def _reap(found: JobAttempt) -> bool:
         if attempt is None:  # somebody was faster, or the lease was renewed
             return False
         if job.state in LIVE:
-            job_move(job, JobState.LOST, "reaper", f"no word from {attempt.worker or 'its worker'}")
+            job_move(
+                job,
+                JobState.LOST,
+                "reaper",
+                f"no word from {attempt.worker}" if attempt.worker else "no word from its worker",
+            )
         elif job.state == JobState.CANCELLING:
             job_move(job, JobState.CANCELLED, "reaper", "its worker is gone", error_type=ErrorType.CANCELLED)
             slot_release(attempt)

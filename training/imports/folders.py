@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
+from django.utils.translation import gettext
 
 from training.datasets.formats.registry import format_list
 from training.datasets.scan import DatasetError, plain
@@ -56,7 +57,10 @@ def _names(folder: Path) -> list[str]:
         with os.scandir(folder) as entries:
             found = [one.name for one in entries if one.is_dir(follow_symlinks=False)]
     except OSError as error:
-        raise DatasetError(f"{folder.name} can't be read: {error.strerror or error}.") from error
+        raise DatasetError(
+            gettext("%(name)s can't be read: %(strerror)s.")
+            % {"name": folder.name, "strerror": error.strerror or error}
+        ) from error
     return sorted(name for name in found if not name.startswith(".") and plain(name) == name)
 
 

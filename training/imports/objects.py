@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext
 
 from training.datasets.scan import DatasetError, Progress
 from training.imports.archives.entries import Unpacking
@@ -33,7 +34,9 @@ def place_checked(organization: Organization, address: str) -> str:
         for allowed in map(_place, places_allowed(organization)):
             if allowed and place.bucket == allowed.bucket and place.prefix.startswith(allowed.prefix):
                 return address
-    raise DatasetError(f"{address[:200]}: your organization may import nothing from there.")
+    raise DatasetError(
+        gettext("%(address)s: your organization may import nothing from there.") % {"address": address[:200]}
+    )
 
 
 def place_fetch(address: str, unpacking: Unpacking, progress: Progress | None) -> None:

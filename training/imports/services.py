@@ -6,6 +6,7 @@ from pathlib import Path
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
+from django.utils.translation import gettext
 
 from training.datasets.formats.registry import format_choices
 from training.datasets.scan import DatasetError
@@ -66,7 +67,9 @@ def import_ask(
     except IntegrityError as error:
         found = DatasetImport.objects.filter(organization=organization, name=name, state__in=ON_ITS_WAY).first()
         if found is None:
-            raise ValidationError({"name": f"Another import under the name {name} was on its way."}) from error
+            raise ValidationError(
+                {"name": gettext("Another import under the name %(name)s was on its way.") % {"name": name}}
+            ) from error
         return _same(found, name, source)
     transaction.on_commit(lambda: queue_wake("imports"))
     return asked
@@ -76,7 +79,7 @@ def import_again(asked: DatasetImport, user: User, format_name: str = "", task_t
     """The same import once more, perhaps read as another format or task. Raises ValidationError."""
     folder, address = (asked.source if asked.source_kind == kind else "" for kind in (FOLDER, S3))
     if asked.source_kind == UPLOAD and asked.upload is None:
-        raise ValidationError({"upload": "The uploaded archive is not kept any more: upload it again."})
+        raise ValidationError({"upload": gettext("The uploaded archive is not kept any more: upload it again.")})
     wanted = {"format_name": format_name, "task_type": task_type}
     return import_ask(asked.organization, asked.name, folder, user, upload=asked.upload, address=address, **wanted)
 
@@ -98,7 +101,7 @@ def import_cancel(asked: DatasetImport) -> DatasetImport:
             if rows.update(cancel_requested_at=Now()):
                 audit("dataset_import.cancel", locked, old=before)
         elif locked.state != ImportState.CANCELLED:
-            raise NotAllowed("The import has ended: there is nothing to cancel.")
+            raise NotAllowed(gettext("The import has ended: there is nothing to cancel."))
     return DatasetImport.objects.get(pk=asked.pk)
 
 
@@ -107,7 +110,12 @@ def _source_checked(organization: Organization, folder: str, upload: DatasetUplo
     if upload is not None:
         missing = upload_missing(upload)
         if missing:
-            raise ValidationError({"upload": f"{len(missing)} of its parts have not arrived, part {missing[0]} first."})
+            raise ValidationError(
+                {
+                    "upload": gettext("%(missing)s of its parts have not arrived, part %(first)s first.")
+                    % {"missing": len(missing), "first": missing[0]}
+                }
+            )
         return Source(UPLOAD, upload.filename, archive_stem(upload.filename), upload)
     if address.strip():
         try:
@@ -116,7 +124,7 @@ def _source_checked(organization: Organization, folder: str, upload: DatasetUplo
             raise ValidationError({"address": str(error)}) from error
         return Source(S3, place, place.rpartition("/")[2])
     if not folder.strip():
-        raise ValidationError({"folder": "Choose a folder."})
+        raise ValidationError({"folder": gettext("Choose a folder.")})
     try:
         path = folder_checked(Path(folder.strip()))
     except DatasetError as error:
@@ -134,7 +142,7 @@ def _wanted_check(format_name: str, task_type: str) -> None:
 def _of_upload(upload: DatasetUpload) -> DatasetImport | None:
     """The import of an upload that is on its way; others who ask wait until the caller's transaction ends."""
     if not DatasetUpload.objects.select_for_update().filter(pk=upload.pk).exists():
-        raise ValidationError({"upload": "The upload is not there any more."})
+        raise ValidationError({"upload": gettext("The upload is not there any more.")})
     return DatasetImport.objects.filter(upload=upload, state__in=ON_ITS_WAY).first()
 
 
@@ -148,5 +156,5 @@ def _same(there: DatasetImport, name: str, source: Source) -> DatasetImport:
     if same and there.name == name:
         return there
     if same:
-        raise ValidationError({"upload": f"It is being imported already, as {there.name}."})
-    raise ValidationError({"name": f"Another import under the name {name} is on its way."})
+        raise ValidationError({"upload": gettext("It is being imported already, as %(name)s.") % {"name": there.name}})
+    raise ValidationError({"name": gettext("Another import under the name %(name)s is on its way.") % {"name": name}})

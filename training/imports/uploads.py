@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from training.datasets.scan import Progress, plain
 from training.imports.archives import ENDINGS, ArchiveError, archive_stem
@@ -47,7 +48,12 @@ def upload_begin(user: User, organization: Organization, filename: str, size: in
             DatasetUpload.objects.filter(pk=found.pk).update(touched_at=Now())
             return found
         if mine.count() >= UNFINISHED:
-            raise ValidationError({"filename": f"You have {UNFINISHED} uploads that are not imported: delete some."})
+            raise ValidationError(
+                {
+                    "filename": gettext("You have %(unfinished)s uploads that are not imported: delete some.")
+                    % {"unfinished": UNFINISHED}
+                }
+            )
         made = DatasetUpload.objects.create(
             organization=organization,
             filename=filename,
@@ -67,18 +73,25 @@ def upload_part(upload: DatasetUpload, number: int, data: bytes, sha256: str) ->
     Raises ValidationError where size or checksum are not the part's, NotAllowed while the archive is being imported.
     """
     if not 1 <= number <= upload.part_count:
-        raise ValidationError({"number": f"The parts are numbered 1 to {upload.part_count}."})
+        raise ValidationError(
+            {"number": gettext("The parts are numbered 1 to %(part_count)s.") % {"part_count": upload.part_count}}
+        )
     if len(data) != upload.part_bytes(number):
-        raise ValidationError({"size": f"Part {number} has {upload.part_bytes(number):,} bytes, not {len(data):,}."})
+        raise ValidationError(
+            {
+                "size": gettext("Part %(number)s has %(size)s bytes, not %(arrived)s.")
+                % {"number": number, "size": f"{upload.part_bytes(number):,}", "arrived": f"{len(data):,}"}
+            }
+        )
     if hashlib.sha256(data).hexdigest() != sha256:
-        raise ValidationError({"sha256": "The bytes that arrived have another SHA-256: send the part again."})
+        raise ValidationError({"sha256": gettext("The bytes that arrived have another SHA-256: send the part again.")})
     if upload.parts.filter(number=number, sha256=sha256).exists():
         return
     _not_imported(upload)
     internal_store().put(_part_key(upload, number), data)
     with transaction.atomic():
         if not DatasetUpload.objects.filter(pk=upload.pk).update(touched_at=Now()):
-            raise NotAllowed("The upload has been deleted.")
+            raise NotAllowed(gettext("The upload has been deleted."))
         DatasetUploadPart.objects.update_or_create(upload=upload, number=number, defaults={"sha256": sha256})
 
 
@@ -144,17 +157,17 @@ def _part_key(upload: DatasetUpload, number: int) -> str:
 
 def _not_imported(upload: DatasetUpload) -> None:
     if upload.imports.filter(state__in=ON_ITS_WAY).exists():
-        raise NotAllowed(f"{upload.filename} is being imported.")
+        raise NotAllowed(gettext("%(filename)s is being imported.") % {"filename": upload.filename})
 
 
 def _words_check(filename: str, size: int, sha256: str) -> None:
     most = int(settings.UPLOAD_MAX_GB * 1e9)
     wrong: dict[str, str] = {}
     if not archive_stem(filename) or len(filename) > FILENAME_LENGTH:
-        wrong["filename"] = f"An archive's name ends in {', '.join(sorted(ENDINGS))}."
+        wrong["filename"] = gettext("An archive's name ends in %(endings)s.") % {"endings": ", ".join(sorted(ENDINGS))}
     if not 0 < size <= most:
-        wrong["size"] = f"An archive has 1 to {most:,} bytes."
+        wrong["size"] = gettext("An archive has 1 to %(most)s bytes.") % {"most": f"{most:,}"}
     if sha256 and not re.fullmatch(r"[0-9a-f]{64}", sha256):
-        wrong["sha256"] = "It must be 64 hexadecimal digits in lower case."
+        wrong["sha256"] = gettext("It must be 64 hexadecimal digits in lower case.")
     if wrong:
         raise ValidationError(wrong)

@@ -4,6 +4,7 @@ import warnings
 from dataclasses import dataclass
 from io import BytesIO
 
+from django.utils.translation import gettext
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from training.datasets.images import FORMATS, MIN_SIDE, BadImage
@@ -34,20 +35,26 @@ def picture_clean(content: bytes) -> CleanPicture:
                 _size_judge(*image.size)
                 return _written(image)
     except UnidentifiedImageError as error:
-        raise BadImage("is not a picture that can be read (JPEG, PNG, WebP, BMP or TIFF)") from error
+        raise BadImage(gettext("is not a picture that can be read (JPEG, PNG, WebP, BMP or TIFF)")) from error
     except Image.DecompressionBombError as error:
-        raise BadImage(f"has more than {MAX_PIXELS:,} pixels") from error
+        raise BadImage(gettext("has more than %(most)s pixels") % {"most": f"{MAX_PIXELS:,}"}) from error
     except BadImage:
         raise
     except Exception as error:  # Pillow raises nearly anything on broken files, SyntaxError among it
-        raise BadImage("is damaged") from error
+        raise BadImage(gettext("is damaged")) from error
 
 
 def _size_judge(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
-        raise BadImage(f"has {width:,} × {height:,} pixels; at most {MAX_PIXELS:,} in all are taken")
+        raise BadImage(
+            gettext("has %(width)s × %(height)s pixels; at most %(most)s in all are taken")
+            % {"width": f"{width:,}", "height": f"{height:,}", "most": f"{MAX_PIXELS:,}"}
+        )
     if min(width, height) < MIN_SIDE:
-        raise BadImage(f"has only {width} × {height} pixels; at least {MIN_SIDE} × {MIN_SIDE} are needed")
+        raise BadImage(
+            gettext("has only %(width)s × %(height)s pixels; at least %(min_side)s × %(min_side)s are needed")
+            % {"width": width, "height": height, "min_side": MIN_SIDE}
+        )
 
 
 def _written(image: Image.Image) -> CleanPicture:

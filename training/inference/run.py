@@ -77,8 +77,8 @@ def _read(file: Path, ended: Exit | None, tail: list[str]) -> dict[str, Any]:
         raw = json.loads(content) if len(content) <= MOST_BYTES else None
     except (OSError, ValueError, RecursionError) as error:
         how = signal_name(ended.signal) if ended and ended.signal else f"exit code {ended.code if ended else '?'}"
-        last = f" Its last words: {tail[-1][:500]}" if tail else ""
-        raise Failed(f"The model's process ended without a result ({how}).{last}") from error
+        message = f"The model's process ended without a result ({how})."
+        raise Failed(f"{message} Its last words: {tail[-1][:500]}" if tail else message) from error
     if isinstance(raw, dict) and isinstance(raw.get("error"), str):
         raise Failed(raw["error"])
     return result_read(raw)

@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from training.datasets.images import BadImage
 from training.inference.picture import picture_clean
@@ -44,19 +45,29 @@ def inference_create(user: User, job: TrainingJob, content: bytes, name: str) ->
     """
     checkpoint = job_testable(job)
     if checkpoint is None:
-        raise ValidationError({"picture": "This job has no checkpoint that could be tried."})
+        raise ValidationError({"picture": gettext("This job has no checkpoint that could be tried.")})
     waiting = InferenceJob.objects.filter(created_by=user, state=InferenceState.WAITING)
     if waiting.count() >= MOST_WAITING:
         raise ValidationError(
-            {"picture": f"{MOST_WAITING} of your pictures are still waiting: let them be done first."}
+            {
+                "picture": gettext("%(count)s of your pictures are still waiting: let them be done first.")
+                % {"count": MOST_WAITING}
+            }
         )
     name = plain_text(name)[:120] or "picture"
     if len(content) > settings.INFERENCE_MAX_MB * 1024 * 1024:
-        raise ValidationError({"picture": f"{name} is larger than {settings.INFERENCE_MAX_MB} MiB."})
+        raise ValidationError(
+            {
+                "picture": gettext("%(name)s is larger than %(most)s MiB.")
+                % {"name": name, "most": settings.INFERENCE_MAX_MB}
+            }
+        )
     try:
         picture = picture_clean(content)
     except BadImage as error:
-        raise ValidationError({"picture": f"{name} {error}."}) from error
+        raise ValidationError(
+            {"picture": gettext("%(name)s %(problem)s.") % {"name": name, "problem": error}}
+        ) from error
     key = f"jobs/{job.pk}/inference/{uuid4().hex}.{picture.content_type.removeprefix('image/')}"
     internal_store().put(key, picture.content)
     with transaction.atomic():

@@ -106,8 +106,9 @@ def _resumed(job: TrainingJob) -> dict[str, Any]:
 
 
 def _claim_reason(attempt: JobAttempt, label: str) -> str:
-    after = f", resuming {place_of(attempt.resumed_from)}" if attempt.resumed_from else ""
-    return f"attempt {attempt.number} on {label}{after}"
+    if attempt.resumed_from:
+        return f"attempt {attempt.number} on {label}, resuming {place_of(attempt.resumed_from)}"
+    return f"attempt {attempt.number} on {label}"
 
 
 def attempt_started(job_id: int, number: int, said: dict[str, Any]) -> TrainingJob:

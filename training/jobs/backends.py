@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext
 
 _labels: dict[str, str] = {}
 
@@ -16,7 +17,10 @@ def backends_chosen(chosen: Sequence[str] | None) -> list[str]:
     configured = settings.OBSERVABILITY_BACKENDS
     wanted = dict.fromkeys(["database", *(configured if chosen is None else chosen)])
     if unknown := [name for name in wanted if name not in configured]:
-        message = f"{', '.join(unknown)[:200]}: not configured; configured are {', '.join(configured)}."
+        message = gettext("%(unknown)s: not configured; configured are %(configured)s.") % {
+            "unknown": ", ".join(unknown)[:200],
+            "configured": ", ".join(configured),
+        }
         raise ValidationError({"observability_backends": message})
     return list(wanted)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext
 
 from training.jobs.keeping import (
     archiving_refusal,
@@ -19,7 +20,7 @@ from training.jobs.states import ENDED
 from training.jobs.tags import job_tag, job_untag
 from training.jobs.transition import NotAllowed
 from training.models import JobState, TrainingJob, User
-from training.people.roles import Action, allowed_each
+from training.people.roles import Action, allowed_each, refusal
 
 MOST = 500  # jobs in one request
 
@@ -73,7 +74,7 @@ def jobs_bulk(user: User, verb: Bulk, jobs: Sequence[TrainingJob], tags: Sequenc
             except ValidationError as error:
                 refusal = " ".join(error.messages)
             except TrainingJob.DoesNotExist:
-                refusal = "It is gone."
+                refusal = gettext("It is gone.")
         done.append(Outcome(outcome.job, refusal))
     return done
 
@@ -93,11 +94,11 @@ def _verb(verb: Bulk, user: User, tags: Sequence[str]) -> Callable[[TrainingJob]
 
 def _refusal(verb: Bulk, job: TrainingJob, right: bool) -> str:
     if not right:
-        return f"Your role does not allow you to {RIGHTS[verb]}."
+        return refusal(RIGHTS[verb])
     if verb == Bulk.DELETE:
         return deletion_refusal(job)
     if verb == Bulk.ARCHIVE:
         return archiving_refusal(job)
     if verb == Bulk.CANCEL and job.state in (*ENDED, JobState.DRAFT):
-        return f"It is {JobState(job.state).label.lower()}: there is nothing to cancel."
+        return gettext("It is %(label)s: there is nothing to cancel.") % {"label": JobState(job.state).label.lower()}
     return ""

@@ -2,10 +2,17 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from django.conf import settings
+from django.utils.functional import lazy
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from training.models import Checkpoint, JobAttempt, JobState, TrainingJob
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrOrPromise
 
 STOP_SECONDS = 5.0  # between asking the process to end and ending it
 
@@ -14,10 +21,10 @@ STOP_SECONDS = 5.0  # between asking the process to end and ending it
 class Step:
     """`at` is when it happened; until then `by` is the latest. `skipped` steps will not happen any more."""
 
-    title: str
+    title: "_StrOrPromise"
     at: datetime | None = None
     by: datetime | None = None
-    note: str = ""
+    note: "_StrOrPromise" = ""
     skipped: bool = False
 
     @property
@@ -35,25 +42,25 @@ def cancel_steps(job: TrainingJob, attempt: JobAttempt | None) -> list[Step]:
     grace = settings.CANCEL_GRACE_SECONDS if heard else 0.0
     saved = _saved(attempt, asked)
     seen = attempt.cancel_seen_at or (saved.created_at if saved else None)
-    unheard = "" if heard else "it had not started"
+    unheard = "" if heard else _("it had not started")
     return [
-        Step("Asked for", asked),
+        Step(_("Asked for"), asked),
         Step(
-            "Seen by the trainer",
+            _("Seen by the trainer"),
             seen,
             None if over else asked + timedelta(seconds=2 * settings.HEARTBEAT_SECONDS),
-            unheard or ("" if seen or not over else "it did not answer"),
+            unheard or ("" if seen or not over else _("it did not answer")),
             skipped=bool(unheard) or (over and seen is None),
         ),
         Step(
-            "Last checkpoint saved",
+            _("Last checkpoint saved"),
             saved.created_at if saved else None,
             None if over else asked + timedelta(seconds=grace),
-            _saved_note(saved) or unheard or ("none was uploaded" if over else ""),
+            _note_lazily(saved) or unheard or (_("none was uploaded") if over else ""),
             skipped=bool(unheard) or (over and saved is None),
         ),
         Step(
-            "Stopped",
+            _("Stopped"),
             attempt.ended_at if over else None,
             None if over else asked + timedelta(seconds=grace + STOP_SECONDS),
         ),
@@ -70,4 +77,9 @@ def _saved(attempt: JobAttempt, asked: datetime) -> Checkpoint | None:
 def _saved_note(saved: Checkpoint | None) -> str:
     if saved is None:
         return ""
-    return f"epoch {saved.epoch}" if saved.epoch is not None else f"step {saved.step}" if saved.step is not None else ""
+    if saved.epoch is not None:
+        return gettext("epoch %(epoch)s") % {"epoch": saved.epoch}
+    return gettext("step %(step)s") % {"step": saved.step} if saved.step is not None else ""
+
+
+_note_lazily = lazy(_saved_note, str)  # one reading of a job is rendered for several languages

@@ -2,13 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db.models.functions import Coalesce
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import override
 
 from training.jobs.selectors import jobs_visible
-from training.models import JobAttempt, MetricSummary, TrainingJob, User
+from training.models import JobAttempt, JobState, MetricSummary, TrainingJob, User
 from training.tables import csv_parts
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrOrPromise
 
 FEWEST, MOST = 2, 50
 SHOWN_METRICS = 200
@@ -18,7 +24,7 @@ SHOWN_METRICS = 200
 class Row:
     """One thing that jobs have, with each job's value in the order of the jobs; None where it has none."""
 
-    name: str
+    name: "_StrOrPromise"
     values: list[Any]
 
     @property
@@ -41,7 +47,7 @@ class Comparison:
 
     @property
     def metric_names(self) -> list[str]:
-        return [row.name for row in self.best]
+        return [str(row.name) for row in self.best]
 
 
 def jobs_named(user: User, ids: Sequence[int]) -> list[TrainingJob] | None:
@@ -62,7 +68,12 @@ def compare_csv(comparison: Comparison) -> Iterator[str]:
     """A line per job: its settings, its environment, the best and last of its metrics."""
     parts = {"setting": comparison.settings, "": comparison.environment}
     parts |= {"best": comparison.best, "last": comparison.latest}
-    columns = [(f"{kind} {row.name}".strip(), row.values) for kind, rows in parts.items() for row in rows]
+    with override("en"):  # a file is the same in every language
+        columns = [
+            (f"{kind} {row.name}".strip(), list(map(_plain, row.values)))
+            for kind, rows in parts.items()
+            for row in rows
+        ]
     header = ["job", "name", "state", *(name for name, _ in columns)]
     jobs = enumerate(comparison.jobs)
     return csv_parts(header, ([job.pk, job.name, job.state, *(of[i] for _, of in columns)] for i, job in jobs))
@@ -72,15 +83,19 @@ def _environment(jobs: list[TrainingJob]) -> list[Row]:
     newest = {one.job_id: one for one in JobAttempt.objects.filter(job__in=jobs).order_by("number")}
     attempts = [newest.get(job.pk) for job in jobs]
     return [
-        Row("state", [job.get_state_display() for job in jobs]),
-        Row("trainer", [job.trainer for job in jobs]),
-        Row("model", [job.model_name for job in jobs]),
-        Row("dataset", [job.dataset.name if job.dataset else None for job in jobs]),
-        Row("snapshot", [job.snapshot_id for job in jobs]),
-        Row("device", [one.device or None if one else None for one in attempts]),
+        Row(_("state"), [JobState(job.state).label for job in jobs]),
+        Row(_("trainer"), [job.trainer for job in jobs]),
+        Row(_("model"), [job.model_name for job in jobs]),
+        Row(_("dataset"), [job.dataset.name if job.dataset else None for job in jobs]),
+        Row(_("snapshot"), [job.snapshot_id for job in jobs]),
+        Row(_("device"), [one.device or None if one else None for one in attempts]),
         Row("SDK", [one.sdk_version or None if one else None for one in attempts]),
-        Row("attempts", [job.attempt for job in jobs]),
+        Row(_("attempts"), [job.attempt for job in jobs]),
     ]
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Promise) else value
 
 
 def _metrics(jobs: list[TrainingJob]) -> tuple[list[Row], list[Row]]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.utils.translation import gettext
 
 from training.datasets.selectors import dataset_list
 from training.jobs.document import NEEDED
@@ -11,7 +12,7 @@ from training.jobs.selectors import jobs_visible
 from training.jobs.services import job_create, limits_check, priority_checked
 from training.jobs.watch_options import WatchOptions
 from training.models import Checkpoint, Dataset, Organization, PretrainedWeights, Priority, TrainingJob, User
-from training.people.roles import Action, allowed, organizations_where, require
+from training.people.roles import Action, allowed, organizations_where, refusal, require
 from training.projects.services import experiment_named
 from training.trainers import trainer_get
 from training.weights import weights_visible
@@ -27,7 +28,7 @@ def job_describe(
     Raises ValidationError with a message per key, and PermissionDenied where
     the role is too low; before a project or an experiment is made for nothing.
     """
-    errors = {key: f"{key} is missing." for key in NEEDED if not document.get(key)}
+    errors = {key: gettext("%(key)s is missing.") % {"key": key} for key in NEEDED if not document.get(key)}
     if errors:
         raise ValidationError(errors)
     organization = organization_described(user, document, organization_id)
@@ -43,7 +44,9 @@ def job_describe(
     manifest.config_clean(document["settings"])
     advanced = manifest.advanced_changed(document["settings"])
     if advanced and not allowed(user, Action.USE_ADVANCED_SETTINGS, organization):
-        raise PermissionDenied(f"Your role does not allow you to change {', '.join(advanced)}.")
+        raise PermissionDenied(
+            gettext("Your role does not allow you to change %(advanced)s.") % {"advanced": ", ".join(advanced)}
+        )
     new_projects = allowed(user, Action.MANAGE_PROJECTS, organization)
     limits = document.get("time_limit_hours"), document.get("memory_limit_gb")
     limits_check(*limits)
@@ -77,14 +80,16 @@ def organization_described(user: User, document: dict[str, Any], organization_id
     if slug:
         found = mine.filter(slug=slug).first()
         if found is None:
-            raise ValidationError({"organization": f"You belong to no organization {slug}."})
+            raise ValidationError({"organization": gettext("You belong to no organization %(slug)s.") % {"slug": slug}})
         return found
     able = [one for one in organizations_where(user, Action.CREATE_JOB) if organization_id in (None, one.pk)]
     if len(able) > 1:
         names = ", ".join(one.slug for one in able)
-        raise ValidationError({"organization": f"Say which organization: you may create jobs in {names}."})
+        raise ValidationError(
+            {"organization": gettext("Say which organization: you may create jobs in %(names)s.") % {"names": names}}
+        )
     if not able:
-        raise PermissionDenied(f"Your role does not allow you to {Action.CREATE_JOB}.")
+        raise PermissionDenied(refusal(Action.CREATE_JOB))
     return able[0]
 
 
@@ -93,7 +98,12 @@ def dataset_described(user: User, organization: Organization, document: dict[str
     name = document["dataset"]
     found: Dataset | None = dataset_list(user).filter(organization=organization, name=name).first()
     if found is None:
-        raise ValidationError({"dataset": f"There is no dataset {name} in {organization.slug}."})
+        raise ValidationError(
+            {
+                "dataset": gettext("There is no dataset %(name)s in %(slug)s.")
+                % {"name": name, "slug": organization.slug}
+            }
+        )
     return found
 
 
@@ -102,7 +112,12 @@ def pretrained_described(user: User, organization: Organization, document: dict[
     name = document.get("pretrained", "")
     found: PretrainedWeights | None = weights_visible(user, organization.pk).filter(name=name).first()
     if name and found is None:
-        raise ValidationError({"pretrained": f"There are no weights {name} in {organization.slug}."})
+        raise ValidationError(
+            {
+                "pretrained": gettext("There are no weights %(name)s in %(slug)s.")
+                % {"name": name, "slug": organization.slug}
+            }
+        )
     return found if name else None
 
 
@@ -113,9 +128,16 @@ def weights_described(user: User, organization: Organization, document: dict[str
     jobs = jobs_visible(user).filter(experiment__project__organization=organization)
     parent = jobs.filter(pk=document["parent"]).first()
     if parent is None:
-        raise ValidationError({"parent": f"There is no job {document['parent']} in {organization.slug}."})
+        raise ValidationError(
+            {
+                "parent": gettext("There is no job %(parent)s in %(slug)s.")
+                % {"parent": document["parent"], "slug": organization.slug}
+            }
+        )
     kind = document.get("weights", "best")
     found = weights_of(parent, kind) if kind in WEIGHTS else None
     if found is None:
-        raise ValidationError({"weights": f"Job {parent.pk} has no {kind} checkpoint."})
+        raise ValidationError(
+            {"weights": gettext("Job %(number)s has no %(kind)s checkpoint.") % {"number": parent.pk, "kind": kind}}
+        )
     return found

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
+
 from training.models import ErrorType, TrainingJob
 from training.trainers import trainers_all
 
@@ -29,7 +32,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A cause in words for people: what happened, and what to do."""
+    """A cause in words for people, in English: what happened, and what to do."""
 
     title: str
     advice: str
@@ -45,39 +48,63 @@ class Mending:
     @property
     def said(self) -> str:
         """The changes in words."""
-        return ", ".join(f"{name} becomes {value}" for name, value in self.changes.items())
+        return ", ".join(
+            gettext("%(name)s becomes %(value)s") % {"name": name, "value": value}
+            for name, value in self.changes.items()
+        )
 
 
-SMALLER = "Try again with a smaller batch or image size, or on a larger machine."
+SMALLER = _("Try again with a smaller batch or image size, or on a larger machine.")
 WORDS: dict[str, Said] = {
-    Cause.GPU_MEMORY: Said("The GPU's memory ran out", SMALLER),
-    Cause.HOST_MEMORY: Said("The machine's memory ran out", SMALLER),
+    Cause.GPU_MEMORY: Said(_("The GPU's memory ran out"), SMALLER),
+    Cause.HOST_MEMORY: Said(_("The machine's memory ran out"), SMALLER),
     Cause.SHARED_MEMORY: Said(
-        "The shared memory ran out", "Use fewer data loading workers, or give the worker's container a larger /dev/shm."
+        _("The shared memory ran out"),
+        _("Use fewer data loading workers, or give the worker's container a larger /dev/shm."),
     ),
-    Cause.MEMORY_LIMIT: Said("Stopped at its memory limit", f"Raise the limit if the machine has more. {SMALLER}"),
+    Cause.MEMORY_LIMIT: Said(
+        _("Stopped at its memory limit"),
+        _(
+            "Raise the limit if the machine has more. "
+            "Try again with a smaller batch or image size, or on a larger machine."
+        ),
+    ),
     Cause.TIME_LIMIT: Said(
-        "Stopped at its time limit", "Resume it from its last checkpoint, or raise the limit (TIME_LIMIT_HOURS)."
+        _("Stopped at its time limit"),
+        _("Resume it from its last checkpoint, or raise the limit (TIME_LIMIT_HOURS)."),
     ),
     Cause.DISK_FULL: Said(
-        "The disk is full", "Make room on the worker (WORK_DIR, DATASET_CACHE_DIR) or in the store, then start again."
+        _("The disk is full"),
+        _("Make room on the worker (WORK_DIR, DATASET_CACHE_DIR) or in the store, then start again."),
     ),
     Cause.SIGNAL: Said(
-        "The trainer was ended by a signal", "Something outside the platform ended it, or it crashed in native code."
+        _("The trainer was ended by a signal"),
+        _("Something outside the platform ended it, or it crashed in native code."),
     ),
-    Cause.EXIT_CODE: Said("The trainer ended with an error", "Its last words are below; the log has all of them."),
+    Cause.EXIT_CODE: Said(
+        _("The trainer ended with an error"),
+        _("Its last words are below; the log has all of them."),
+    ),
     Cause.SILENT_END: Said(
-        "The trainer ended without saying so", "It ended as if all were well, but reported no end: look at its program."
+        _("The trainer ended without saying so"),
+        _("It ended as if all were well, but reported no end: look at its program."),
     ),
     Cause.NOT_STARTED: Said(
-        "The trainer could not be started", "Look at the worker's set-up; the message names what is wrong."
+        _("The trainer could not be started"),
+        _("Look at the worker's set-up; the message names what is wrong."),
     ),
-    Cause.HANG: Said("The trainer hung", "It was there and did nothing. The log's last lines tell where it stood."),
+    Cause.HANG: Said(
+        _("The trainer hung"),
+        _("It was there and did nothing. The log's last lines tell where it stood."),
+    ),
     Cause.NOT_FINITE: Said(
-        "Stopped at a value that is not a number",
-        "Lower the learning rate, switch mixed precision off, or look at the data; then start anew.",
+        _("Stopped at a value that is not a number"),
+        _("Lower the learning rate, switch mixed precision off, or look at the data; then start anew."),
     ),
-    Cause.WORKER_LOST: Said("Its worker was lost again and again", "Look at the worker's machine, then start again."),
+    Cause.WORKER_LOST: Said(
+        _("Its worker was lost again and again"),
+        _("Look at the worker's machine, then start again."),
+    ),
 }
 MARKS: list[tuple[Cause, re.Pattern[str]]] = [
     (Cause.SHARED_MEMORY, re.compile(r"shared memory|\bshm\b|bus error", re.I)),
@@ -116,4 +143,4 @@ def mending_of(job: TrainingJob) -> Mending | None:
     setting = next((one for one in trainer.settings if one.name == "batch_size"), None)
     if setting is None or not isinstance(size, int) or size < 2 or setting.problem(size // 2):
         return None
-    return Mending(f"Retry with batch {size // 2}", {"batch_size": size // 2})
+    return Mending(gettext("Retry with batch %(size)s") % {"size": size // 2}, {"batch_size": size // 2})

@@ -10,6 +10,7 @@ import time as clock
 from django.conf import settings
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
+from django.utils.translation import gettext
 
 from training.jobs.clock import now_plus
 from training.jobs.states import ENDED
@@ -29,14 +30,16 @@ def deletion_refusal(job: TrainingJob) -> str:
     """Why this job can't be deleted now; empty if it can."""
     if job.state in REMOVABLE:
         return ""
-    return f"It is {JobState(job.state).label.lower()}: cancel it first."
+    return gettext("It is %(label)s: cancel it first.") % {"label": JobState(job.state).label.lower()}
 
 
 def archiving_refusal(job: TrainingJob) -> str:
     """Why this job can't be archived now; empty if it can."""
     if job.state in REMOVABLE:
         return ""
-    return f"It is {JobState(job.state).label.lower()}: it can be archived when it has ended."
+    return gettext("It is %(label)s: it can be archived when it has ended.") % {
+        "label": JobState(job.state).label.lower()
+    }
 
 
 def job_archive(job: TrainingJob) -> TrainingJob:
@@ -78,7 +81,7 @@ def job_undelete(job: TrainingJob) -> TrainingJob:
     with job_locked(job.pk) as locked:
         if locked.deleted_at is not None:
             if _purgeable().filter(pk=locked.pk).exists():
-                raise NotAllowed("It was deleted too long ago, and is being removed.")
+                raise NotAllowed(gettext("It was deleted too long ago, and is being removed."))
             TrainingJob.objects.filter(pk=locked.pk).update(deleted_at=None, deleted_by=None)
             audit("job.undelete", locked)
             locked.refresh_from_db()
@@ -122,6 +125,6 @@ def _purgeable() -> "QuerySet[TrainingJob]":
 
 def _refuse(job: TrainingJob, reason: str = "") -> None:
     if job.deleted_at is not None:
-        raise NotAllowed("This job has been deleted.")
+        raise NotAllowed(gettext("This job has been deleted."))
     if reason:
         raise NotAllowed(reason)

@@ -40,10 +40,12 @@ def job_lost_resolve(job: TrainingJob, attempt: JobAttempt, by: str, cause: Caus
         reason = f"attempt {attempt.number} was lost; {going_on(start)}"
         job_move(job, JobState.QUEUED, by, reason, resume_from=start)
         return
-    message = f"{_ends(cause)} {settings.MAX_ATTEMPTS} times; it is not tried again by itself."
+    message = _ended_again(cause, settings.MAX_ATTEMPTS)
     fields = {"error_type": ErrorType.UNKNOWN_ERROR, "error_message": message, "error_code": cause}
     job_move(job, JobState.FAILED, by, message, **fields)
 
 
-def _ends(cause: Cause) -> str:
-    return "The trainer hung" if cause == Cause.HANG else "Its worker was lost"
+def _ended_again(cause: Cause, times: int) -> str:
+    if cause == Cause.HANG:
+        return f"The trainer hung {times} times; it is not tried again by itself."
+    return f"Its worker was lost {times} times; it is not tried again by itself."

@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext
 
 from training.datasets.scan import plain
 from training.models import JobPreset, Organization, User
@@ -21,9 +22,19 @@ def preset_save(
     """Keep settings under a new name. Raises ValidationError with a message per field or setting."""
     name = " ".join(name.split())
     if not 0 < len(name) <= NAME_LENGTH or plain(name) != name:
-        raise ValidationError({"preset_name": f"A preset needs a name of 1 to {NAME_LENGTH} characters that show."})
+        raise ValidationError(
+            {
+                "preset_name": gettext("A preset needs a name of 1 to %(most)s characters that show.")
+                % {"most": NAME_LENGTH}
+            }
+        )
     if task_type not in trainer_get(trainer).tasks:
-        raise ValidationError({"task_type": f"{trainer} does not train {task_type}."})
+        raise ValidationError(
+            {
+                "task_type": gettext("%(trainer)s does not train %(task_type)s.")
+                % {"trainer": trainer, "task_type": task_type}
+            }
+        )
     try:
         with transaction.atomic():
             made = JobPreset.objects.create(
@@ -37,7 +48,9 @@ def preset_save(
             audit("preset.save", made, by=user, new={"name": name, "settings": made.config})
             return made
     except IntegrityError as error:
-        taken = f"There is already a preset called {name}: choose it and update it, or take another name."
+        taken = gettext("There is already a preset called %(name)s: choose it and update it, or take another name.") % {
+            "name": name
+        }
         raise ValidationError({"preset_name": taken}) from error
 
 

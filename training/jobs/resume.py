@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext
 
 from training.models import Checkpoint, JobAttempt, JobState, TrainingJob
 from training.storage.store import internal_store
@@ -46,11 +47,15 @@ def going_on(start: Checkpoint | None) -> str:
 def resume_problem(job: TrainingJob) -> str:
     """Why the job can't be resumed, for a person; empty if it can."""
     if job.state == JobState.COMPLETED:
-        return "This job is complete: nothing is left to resume. Continue from its weights as a new job instead."
+        return gettext(
+            "This job is complete: nothing is left to resume. Continue from its weights as a new job instead."
+        )
     if not _can_resume(job):
-        return f"The trainer {job.trainer} can't resume; restart the job from the beginning."
+        return gettext("The trainer %(trainer)s can't resume; restart the job from the beginning.") % {
+            "trainer": job.trainer
+        }
     if checkpoint_resumable(job) is None:
-        return "There is no checkpoint to resume from; restart the job from the beginning."
+        return gettext("There is no checkpoint to resume from; restart the job from the beginning.")
     return ""
 
 
@@ -58,11 +63,19 @@ def weights_from_check(weights: Checkpoint, organization_id: int, trainer: str, 
     """Raise ValidationError unless a new job of this organization, trainer and task may start from these weights."""
     source = weights.job
     if source.experiment.project.organization_id != organization_id:
-        raise ValidationError({"weights_from": "There is no such checkpoint."})
+        raise ValidationError({"weights_from": gettext("There is no such checkpoint.")})
     if not weights_continuable(source):
-        raise ValidationError({"weights_from": f"Job {source.pk} is not complete, or its trainer takes no weights."})
+        raise ValidationError(
+            {
+                "weights_from": gettext("Job %(number)s is not complete, or its trainer takes no weights.")
+                % {"number": source.pk}
+            }
+        )
     if (source.trainer, source.task_type) != (trainer, task):
-        message = f"These weights are of {source.trainer} for {source.task_type}; they fit no other trainer and task."
+        message = gettext("These weights are of %(trainer)s for %(task_type)s; they fit no other trainer and task.") % {
+            "trainer": source.trainer,
+            "task_type": source.task_type,
+        }
         raise ValidationError({"weights_from": message})
 
 

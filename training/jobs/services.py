@@ -6,6 +6,8 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from training.datasets.scan import DatasetError
 from training.datasets.snapshot import snapshot_take
@@ -38,8 +40,13 @@ from training.trainers import Trainer, trainer_get
 from training.weights import weights_check
 
 BEGINNING, LAST = "beginning", "last"
-BOTH_WEIGHTS = "A job starts from kept weights or from another job's weights, not from both: leave one out."
-_ENDED_HOW = {JobState.COMPLETED: "completed", JobState.FAILED: "failed", JobState.CANCELLED: "been cancelled"}
+BOTH_WEIGHTS = _("A job starts from kept weights or from another job's weights, not from both: leave one out.")
+NOTHING_TO_CANCEL = {
+    JobState.DRAFT: _("This job is a draft: there is nothing to cancel."),
+    JobState.COMPLETED: _("This job has completed already: there is nothing to cancel."),
+    JobState.FAILED: _("This job has failed already: there is nothing to cancel."),
+    JobState.CANCELLED: _("This job has been cancelled already: there is nothing to cancel."),
+}
 
 
 def job_create(
@@ -84,7 +91,7 @@ def job_create(
         weights_check(weights, manifest, task, experiment.project.organization_id)
     cleaned = manifest.config_clean(config)
     if dataset is not None and dataset.organization_id != experiment.project.organization_id:
-        raise ValidationError({"dataset": "There is no such dataset."})
+        raise ValidationError({"dataset": gettext("There is no such dataset.")})
     if weights_from is not None:
         weights_from_check(weights_from, experiment.project.organization_id, trainer, task)
     limits_check(time_limit_hours, memory_limit_gb)
@@ -138,7 +145,9 @@ def limits_check(time_limit_hours: float | None, memory_limit_gb: float | None) 
     limits = {"time_limit_hours": time_limit_hours, "memory_limit_gb": memory_limit_gb}
     wrong = [name for name, limit in limits.items() if limit is not None and not 0 < limit < 1e6]
     if wrong:
-        raise ValidationError({name: f"{name} must be above 0 and below a million." for name in wrong})
+        raise ValidationError(
+            {name: gettext("%(name)s must be above 0 and below a million.") % {"name": name} for name in wrong}
+        )
 
 
 def _snapshot(dataset: Dataset) -> DatasetSnapshot:
@@ -156,7 +165,7 @@ def job_start(job: TrainingJob, user: User) -> TrainingJob:
             job_move(locked, JobState.QUEUED, "user", "started", user.get_username())
             audit("job.start", locked, by=user, old={"state": JobState.DRAFT}, new={"state": locked.state})
         elif locked.state != JobState.QUEUED:
-            raise NotAllowed("Only a draft can be started; a job that has ended can be restarted.")
+            raise NotAllowed(gettext("Only a draft can be started; a job that has ended can be restarted."))
     return locked
 
 
@@ -170,10 +179,7 @@ def job_cancel(job: TrainingJob, user: User, reason: str = "") -> TrainingJob:
             return locked
         who, before = user.get_username(), locked.state
         if locked.state in (*ENDED, JobState.DRAFT):
-            how = (
-                "is a draft" if locked.state == JobState.DRAFT else f"has {_ENDED_HOW[JobState(locked.state)]} already"
-            )
-            raise NotAllowed(f"This job {how}: there is nothing to cancel.")
+            raise NotAllowed(str(NOTHING_TO_CANCEL[JobState(locked.state)]))
         if locked.state == JobState.QUEUED:
             job_move(locked, JobState.CANCELLED, "user", reason, who, error_type=ErrorType.CANCELLED)
         else:
@@ -191,7 +197,7 @@ def job_prioritize(job: TrainingJob, user: User, priority: int) -> TrainingJob:
     wanted = priority_checked(user, job, priority)
     with job_locked(job.pk) as locked:
         if locked.priority != wanted:
-            text = f"{Priority(locked.priority).label} → {wanted.label}"
+            text = f"{Priority(locked.priority).name.capitalize()} → {wanted.name.capitalize()}"
             TrainingJob.objects.filter(pk=job.pk).update(priority=wanted)
             told: dict[str, object] = {"type": "settings", "title": "Priority changed", "text": text}
             append_event(job.pk, {**told, "who": user.get_username()})
@@ -206,7 +212,7 @@ def priority_checked(user: User, what: Organization | Experiment | TrainingJob, 
     Raises ValidationError for what is no priority, and PermissionDenied for `high` without the role.
     """
     if priority not in Priority.values:
-        raise ValidationError({"priority": "A priority is low, normal or high."})
+        raise ValidationError({"priority": gettext("A priority is low, normal or high.")})
     if priority == Priority.HIGH and getattr(what, "priority", Priority.NORMAL) != Priority.HIGH:
         require(user, Action.USE_HIGH_PRIORITY, what)
     return Priority(priority)
@@ -224,7 +230,9 @@ def job_restart(
     _not_imported(job)
     with job_locked(job.pk) as locked:
         if locked.state not in ENDED:
-            raise NotAllowed(f"A job that is {JobState(locked.state).label.lower()} can't be restarted.")
+            raise NotAllowed(
+                gettext("A job that is %(label)s can't be restarted.") % {"label": JobState(locked.state).label.lower()}
+            )
         if source == LAST and (problem := resume_problem(locked)):
             raise NotAllowed(problem)
         start = checkpoint_resumable(locked) if source == LAST else None
@@ -259,7 +267,9 @@ def _facts(job: TrainingJob) -> dict[str, Any]:
 
 def _not_imported(job: TrainingJob) -> None:
     if ImportedRun.objects.filter(job=job).exists():
-        raise NotAllowed("This job was imported from another tool: what ran there can't run here. Clone it instead.")
+        raise NotAllowed(
+            gettext("This job was imported from another tool: what ran there can't run here. Clone it instead.")
+        )
 
 
 def _job_queue(job_id: int, user: User, reason: str) -> TrainingJob:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.db.models import Max
+from django.utils.translation import gettext, gettext_noop
 
 from training.journal.names import names_of
 from training.journal.reader import heads
@@ -14,11 +15,14 @@ from training.models import JournalRecord, RecordKind
 LOOKED_AT = 3000  # of a job's newest records: the machine is sampled every few seconds
 STALE_SECONDS = 120.0
 GPU = (
-    ("utilization", "load", "%", 100.0),
-    ("temperature", "temperature", "°C", 0.0),
-    ("memory_gib", "memory", "GiB", 0.0),
+    ("utilization", gettext_noop("load"), "%", 100.0),
+    ("temperature", gettext_noop("temperature"), "°C", 0.0),
+    ("memory_gib", gettext_noop("memory"), "GiB", 0.0),
 )
-CPU = (("system/cpu.utilization", "load", "%", 100.0), ("system/memory.percent", "memory", "%", 100.0))
+CPU = (
+    ("system/cpu.utilization", gettext_noop("load"), "%", 100.0),
+    ("system/memory.percent", gettext_noop("memory"), "%", 100.0),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +54,11 @@ def jobs_load(job_ids: Collection[int]) -> dict[int, dict[str, float]]:
 def slot_readings(device: str, load: dict[str, float], memory_total: int | None = None) -> list[Reading]:
     """What is known of one slot: of its GPU, or of the machine where it is the CPU."""
     if device == "cpu":
-        return [Reading(label, load[name], unit, whole) for name, label, unit, whole in CPU if name in load]
+        return [Reading(gettext(label), load[name], unit, whole) for name, label, unit, whole in CPU if name in load]
     readings = []
     for name, label, unit, whole in GPU:
         value = load.get(f"system/gpu.{device}.{name}")
         if value is not None:
             total = memory_total / 2**30 if name == "memory_gib" and memory_total else whole
-            readings.append(Reading(label, value, unit, total))
+            readings.append(Reading(gettext(label), value, unit, total))
     return readings

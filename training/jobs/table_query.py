@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
+from django.utils.translation import gettext
+
 from training.models import JobState
 
 KINDS = ("metric", "setting")
@@ -111,7 +113,10 @@ class TableQuery:
         """The query in an address, in which `beside` may stand too. Raises QueryRefused."""
         for name in params:
             if name not in PARAMETERS and name not in beside:
-                raise QueryRefused(f"{name[:60]!r} is no filter of this table; there are {', '.join(PARAMETERS)}.")
+                raise QueryRefused(
+                    gettext("%(name)s is no filter of this table; there are %(parameters)s.")
+                    % {"name": repr(name[:60]), "parameters": ", ".join(PARAMETERS)}
+                )
         said = {name: [value for value in params.getlist(name) if value.strip()] for name in PARAMETERS}
         columns = _columns(said["column"])
         fields: dict[str, Any] = {
@@ -125,7 +130,7 @@ class TableQuery:
             "experiment": _number("experiment", _last(said["experiment"])),
         }
         if len(fields["conditions"]) > MOST_CONDITIONS:
-            raise QueryRefused(f"There may be {MOST_CONDITIONS} conditions.")
+            raise QueryRefused(gettext("There may be %(most)s conditions.") % {"most": MOST_CONDITIONS})
         fields |= {name: _text(name, _last(said[name])) for name in ("trainer", "person", "tag", "text")}
         return cls(**fields)
 
@@ -136,7 +141,7 @@ def _last(values: list[str]) -> str:
 
 def _text(name: str, value: str) -> str:
     if len(value) > 200 or "\x00" in value or _unencodable(value):
-        raise QueryRefused(f"{name}: at most 200 characters of text.")
+        raise QueryRefused(gettext("%(name)s: at most 200 characters of text.") % {"name": name})
     return value
 
 
@@ -150,7 +155,10 @@ def _unencodable(text: str) -> bool:
 
 def _one_of(name: str, value: str, known: Any) -> str:
     if value not in known:
-        raise QueryRefused(f"{name}: {value[:60]!r} is none of {', '.join(filter(None, known))}.")
+        raise QueryRefused(
+            gettext("%(name)s: %(value)s is none of %(known)s.")
+            % {"name": name, "value": repr(value[:60]), "known": ", ".join(filter(None, known))}
+        )
     return value
 
 
@@ -158,40 +166,49 @@ def _number(name: str, value: str, most: int = LARGEST_ID) -> int | None:
     if not value:
         return None
     if not (value.isascii() and value.isdigit() and 0 < int(value[:20]) <= most):
-        raise QueryRefused(f"{name}: {value[:60]!r} is no number that it can have.")
+        raise QueryRefused(
+            gettext("%(name)s: %(value)s is no number that it can have.") % {"name": name, "value": repr(value[:60])}
+        )
     return int(value)
 
 
 def _column(key: str) -> Column:
     kind, colon, name = key.partition(":")
     if not colon or kind not in KINDS or not 0 < len(name) <= 255 or "\x00" in name or _unencodable(name):
-        raise QueryRefused(f"column: {key[:60]!r} is neither metric:NAME nor setting:NAME.")
+        raise QueryRefused(
+            gettext("column: %(key)s is neither metric:NAME nor setting:NAME.") % {"key": repr(key[:60])}
+        )
     if kind == "setting" and not SETTING.fullmatch(name):
-        raise QueryRefused(f"column: {name[:60]!r} is no name of a setting.")
+        raise QueryRefused(gettext("column: %(name)s is no name of a setting.") % {"name": repr(name[:60])})
     return Column(kind, name)
 
 
 def _columns(keys: list[str]) -> tuple[Column, ...]:
     columns = tuple(_column(key.strip()) for key in dict.fromkeys(keys))
     if len(columns) > MOST_COLUMNS:
-        raise QueryRefused(f"There may be {MOST_COLUMNS} columns of choice.")
+        raise QueryRefused(gettext("There may be %(most)s columns of choice.") % {"most": MOST_COLUMNS})
     return columns
 
 
 def _sort(text: str, columns: tuple[Column, ...]) -> str:
     known = (*SORTS, *(column.key for column in columns))
     if text.removeprefix("-") not in known:
-        raise QueryRefused(f"sort: {text[:60]!r} is none of {', '.join(SORTS)}, nor a column that is shown.")
+        raise QueryRefused(
+            gettext("sort: %(text)s is none of %(sorts)s, nor a column that is shown.")
+            % {"text": repr(text[:60]), "sorts": ", ".join(SORTS)}
+        )
     return text
 
 
 def _condition(text: str) -> Condition:
     match = CONDITION.fullmatch(text.strip()[:600])
     if match is None:
-        raise QueryRefused(f"where: {text[:60]!r} is not like metric:NAME>=0.5 or setting:NAME=50.")
+        raise QueryRefused(
+            gettext("where: %(text)s is not like metric:NAME>=0.5 or setting:NAME=50.") % {"text": repr(text[:60])}
+        )
     column, value = _column(f"{match[1]}:{match[2]}"), _value(match[4])
     if isinstance(value, str) and (column.kind == "metric" or match[3] != "="):
-        raise QueryRefused(f"where: {value[:60]!r} is no number to compare with.")
+        raise QueryRefused(gettext("where: %(value)s is no number to compare with.") % {"value": repr(value[:60])})
     return Condition(column, match[3], value)
 
 

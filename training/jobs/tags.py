@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext
 
 from training.jobs.transition import NotAllowed, job_locked
 from training.models import JobTag, TrainingJob, User
@@ -17,9 +18,9 @@ def tag_clean(name: str) -> str:
     """`name` as a tag: one line, single spaces. Raises ValidationError for `tag` where it can be none."""
     cleaned = " ".join(name.split())
     if not 0 < len(cleaned) <= LENGTH:
-        raise ValidationError({"tag": f"A tag has 1 to {LENGTH} characters."})
+        raise ValidationError({"tag": gettext("A tag has 1 to %(most)s characters.") % {"most": LENGTH}})
     if "," in cleaned or not cleaned.isprintable():
-        raise ValidationError({"tag": "A tag has no comma and no control characters."})
+        raise ValidationError({"tag": gettext("A tag has no comma and no control characters.")})
     return cleaned
 
 
@@ -61,13 +62,13 @@ def tags_known(user: User, limit: int = 200) -> list[str]:
 
 def _writable(job: TrainingJob) -> None:
     if job.deleted_at is not None:
-        raise NotAllowed("This job has been deleted.")
+        raise NotAllowed(gettext("This job has been deleted."))
 
 
 def _put(job: TrainingJob, has: set[str], wanted: set[str]) -> list[str]:
     """Give the locked job, which has some tags, the wanted ones and no others; they, by name."""
     if len(wanted) > MOST and wanted - has:
-        raise ValidationError({"tag": f"A job has at most {MOST} tags."})
+        raise ValidationError({"tag": gettext("A job has at most %(most)s tags.") % {"most": MOST}})
     organization_id = organization_of(job)
     job.tags.filter(name__in=has - wanted).delete()
     rows = [JobTag(organization_id=organization_id, job_id=job.pk, name=name) for name in sorted(wanted - has)]

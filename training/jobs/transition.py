@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models.functions import Now
+from django.utils.translation import gettext
 
 from training.jobs.states import ENDED, allowed
 from training.jobs.wakeups import queue_wake
@@ -31,9 +32,12 @@ def job_move(job: TrainingJob, target: JobState, by: str, reason: str = "", who:
     Raises NotAllowed if the table has no such change, or the job has been deleted.
     """
     if job.deleted_at is not None:
-        raise NotAllowed("This job has been deleted.")
+        raise NotAllowed(gettext("This job has been deleted."))
     if not allowed(job.state, target, by):
-        raise NotAllowed(f"A job that is {JobState(job.state).label.lower()} can't become {target.label.lower()}.")
+        raise NotAllowed(
+            gettext("A job that is %(label)s can't become %(target)s.")
+            % {"label": JobState(job.state).label.lower(), "target": target.label.lower()}
+        )
     source, job.state, job.state_reason = job.state, target, reason
     stamps: dict[str, Any] = {}
     if target in ENDED:

@@ -6,10 +6,12 @@ from datetime import timedelta
 
 from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
+from django.utils.functional import lazy
+from django.utils.translation import gettext, ngettext
 
 from training.jobs.selectors import WORKER_SEEN_SECONDS, jobs_visible
 from training.jobs.slot_load import Reading, jobs_load, slot_readings
-from training.jobs.slots import slots_wanted
+from training.jobs.slots import Wanted, slots_wanted
 from training.jobs.turns import in_turn, place_of_job
 from training.models import JobState, Slot, TrainingJob, User, Worker
 
@@ -142,43 +144,66 @@ def job_waiting(job: TrainingJob) -> Waiting | None:
         return None
     workers = workers_seen()
     alive = sum(one.alive for one in workers)
-    return Waiting(place_of_job(job), alive, waiting_reason(job, workers))
+    return Waiting(place_of_job(job), alive, _reason_lazily(job, workers))
 
 
 def waiting_reason(job: TrainingJob, workers: Sequence[WorkerSeen]) -> str:
     """One sentence: what a queued job waits for."""
     alive = [one for one in workers if one.alive]
     if not alive:
-        return "No worker is running."
+        return gettext("No worker is running.")
     if job.validated_at is None:
-        again = " They could not be at first; it is tried again." if job.validation_tries > 1 else ""
-        return f"Its data are being checked.{again}"
+        if job.validation_tries > 1:
+            return gettext("Its data are being checked. They could not be at first; it is tried again.")
+        return gettext("Its data are being checked.")
     serving = [one for one in alive if one.serves(job.queue)]
     if not serving:
-        return f"No worker serves the queue {job.queue}."
+        return gettext("No worker serves the queue %(queue)s.") % {"queue": job.queue}
     return _slots_reason(job, serving)
+
+
+_reason_lazily = lazy(waiting_reason, str)  # one reading of a job is rendered for several languages
 
 
 def _slots_reason(job: TrainingJob, serving: list[WorkerSeen]) -> str:
     wanted = slots_wanted(job.config)
     fitting = {one.worker.pk: sum(wanted.fits(slot) for slot in one.slots) for one in serving}
     if max(fitting.values()) < wanted.count:
-        most = max(fitting.values())
-        return f"It asks for {wanted} of one worker; the largest worker has {most or 'none'}."
+        return _too_large(wanted, max(fitting.values()))
     able = [one for one in serving if fitting[one.worker.pk] >= wanted.count]
     taking = [one for one in able if not one.draining]
     if not taking:
-        return "Every worker that could run it is draining and takes no more jobs."
+        return gettext("Every worker that could run it is draining and takes no more jobs.")
     free = max(sum(wanted.fits(slot) and slot.attempt_id is None for slot in one.slots) for one in taking)
     if free < wanted.count:
         return _taken(wanted.count, free, sum(fitting[one.worker.pk] for one in taking))
-    return "It starts as soon as its turn has come: jobs before it hold their places."
+    return gettext("It starts as soon as its turn has come: jobs before it hold their places.")
 
 
 def _taken(count: int, free: int, slots: int) -> str:
     if count > 1:
-        return f"It asks for {count} GPUs of one worker at once; {free or 'none'} free so far. It holds its place."
-    return "The only slot is taken." if slots == 1 else f"All {slots} slots are taken."
+        some = gettext("It asks for %(count)s GPUs of one worker at once; %(free)s free so far. It holds its place.")
+        none = gettext("It asks for %(count)s GPUs of one worker at once; none free so far. It holds its place.")
+        return some % {"count": count, "free": free} if free else none % {"count": count}
+    if slots == 1:
+        return gettext("The only slot is taken.")
+    return gettext("All %(slots)s slots are taken.") % {"slots": slots}
+
+
+def _too_large(wanted: Wanted, most: int) -> str:
+    if not wanted.gpus:
+        return gettext("It asks for a slot of one worker; the largest worker has none.")
+    counts = {"count": wanted.count, "most": most}
+    if most:
+        return gettext("It asks for %(count)s GPUs of one worker; the largest worker has %(most)s.") % counts
+    return (
+        ngettext(
+            "It asks for %(count)s GPU of one worker; the largest worker has none.",
+            "It asks for %(count)s GPUs of one worker; the largest worker has none.",
+            wanted.count,
+        )
+        % counts
+    )
 
 
 def _visible(user: User | AnonymousUser | None, ids: set[int]) -> set[int]:

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext
 
 from training.models import TrainingJob
 from training.trainers import Trainer
@@ -35,13 +36,17 @@ class WatchOptions:
         errors = {}
         if self.patience is not None:
             if isinstance(self.patience, bool) or not 1 <= self.patience <= MAX_PATIENCE:
-                errors["patience"] = f"patience must be from 1 to {MAX_PATIENCE:,}."
+                errors["patience"] = gettext("patience must be from 1 to %(most)s.") % {"most": f"{MAX_PATIENCE:,}"}
             elif own_patience(trainer):
-                errors["patience"] = f"{trainer.label} stops early by itself: use its own setting patience."
+                errors["patience"] = gettext("%(label)s stops early by itself: use its own setting patience.") % {
+                    "label": trainer.label
+                }
             elif not trainer.primary(task):
-                errors["patience"] = f"{trainer.label} names no metric that tells which epoch is the best."
+                errors["patience"] = gettext("%(label)s names no metric that tells which epoch is the best.") % {
+                    "label": trainer.label
+                }
         if len(self.watched_metrics) > MAX_LENGTH or not self.watched_metrics.isprintable():
-            errors["watched_metrics"] = f"At most {MAX_LENGTH} characters, on one line."
+            errors["watched_metrics"] = gettext("At most %(most)s characters, on one line.") % {"most": MAX_LENGTH}
         if errors:
             raise ValidationError(errors)
         return asdict(self) | {"watched_metrics": self.watched_metrics.strip()}

@@ -19,6 +19,7 @@ from training.jobs.transition import job_move
 from training.journal.reader import Columns
 from training.journal.writer import append_event
 from training.models import ErrorType, JobAttempt, JobState, JobWatch, TrainingJob
+from training.said import said_lazily
 from training.trainers import Trainer, trainers_all
 
 STOPPABLE = (JobState.CLAIMED, JobState.RUNNING)
@@ -87,7 +88,8 @@ def watch_act(watch: JobWatch, job: TrainingJob) -> bool:
     if job.patience and job.state == JobState.RUNNING and job.stop_attempt != job.attempt:
         waited = (watch.latest_at or 0) - (watch.best_at or 0)
         if watch.best_at is not None and waited >= job.patience:
-            stop_early(job, watch, f"{_primary(job)} has not got better for {waited} epoch{'' if waited == 1 else 's'}")
+            once = f"{_primary(job)} has not got better for 1 epoch"
+            stop_early(job, watch, once if waited == 1 else f"{_primary(job)} has not got better for {waited} epochs")
             return True
     return told
 
@@ -171,4 +173,4 @@ def watch_shown(job: TrainingJob) -> WatchShown | None:
     stopping = watch.reason if stopping_early(job, job.attempt) and job.state in STOPPABLE else ""
     if watch.nan_seq is None and not stopping:
         return None
-    return WatchShown(watch.nan_metric, watch.nan_value, nan_place(watch), stopping)
+    return WatchShown(watch.nan_metric, watch.nan_value, said_lazily(nan_place(watch)), said_lazily(stopping))

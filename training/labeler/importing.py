@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext
 
 from training.datasets.scan import DatasetError, Progress
 from training.datasets.services import name_checked
@@ -31,7 +32,7 @@ def labeler_import_ask(organization: Organization, dataset_id: str, user: User) 
     client = LabelerClient(user)
     dataset = client.get(dataset_id)
     if not client.permission(dataset_id):
-        raise LabelerRefused("The labeler does not let you take this dataset.")
+        raise LabelerRefused(gettext("The labeler does not let you take this dataset."))
     same = {"organization": organization, "source_kind": LABELER, "source": dataset.id, "state__in": ON_ITS_WAY}
     if there := DatasetImport.objects.filter(**same).first():
         return there
@@ -43,7 +44,9 @@ def labeler_import_ask(organization: Organization, dataset_id: str, user: User) 
     except DatasetError as error:
         raise ValidationError({"name": str(error)}) from error
     except IntegrityError as error:
-        raise ValidationError({"name": f"Another import under the name {dataset.name} is on its way."}) from error
+        raise ValidationError(
+            {"name": gettext("Another import under the name %(name)s is on its way.") % {"name": dataset.name}}
+        ) from error
     transaction.on_commit(lambda: queue_wake("imports"))
     return asked
 

@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from training.models.dataset import Dataset
 from training.models.people import Organization
@@ -11,11 +12,11 @@ from training.models.visibility import OrganizationQuerySet
 
 
 class ImportState(models.TextChoices):
-    QUEUED = "queued", "Waiting"
-    RUNNING = "running", "Importing"
-    COMPLETED = "completed", "Imported"
-    FAILED = "failed", "Failed"
-    CANCELLED = "cancelled", "Cancelled"
+    QUEUED = "queued", _("Waiting")
+    RUNNING = "running", _("Importing")
+    COMPLETED = "completed", _("Imported")
+    FAILED = "failed", _("Failed")
+    CANCELLED = "cancelled", _("Cancelled")
 
 
 ON_ITS_WAY = (ImportState.QUEUED, ImportState.RUNNING)

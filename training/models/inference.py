@@ -2,6 +2,7 @@
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from training.models.checkpoint import Checkpoint
 from training.models.job import TrainingJob
@@ -9,10 +10,10 @@ from training.models.visibility import OrganizationQuerySet
 
 
 class InferenceState(models.TextChoices):
-    WAITING = "waiting", "Waiting"
-    WORKING = "working", "Working"
-    COMPLETED = "completed", "Completed"
-    FAILED = "failed", "Failed"
+    WAITING = "waiting", _("Waiting")
+    WORKING = "working", _("Working")
+    COMPLETED = "completed", _("Completed")
+    FAILED = "failed", _("Failed")
 
 
 class InferenceJob(models.Model):

@@ -2,6 +2,7 @@
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from training.models.dataset import Dataset, DatasetSnapshot
 from training.models.project import Experiment
@@ -10,33 +11,33 @@ from training.models.weights import PretrainedWeights
 
 
 class JobState(models.TextChoices):
-    DRAFT = "draft", "Draft"
-    QUEUED = "queued", "Queued"
-    CLAIMED = "claimed", "Starting"
-    RUNNING = "running", "Running"
-    FINALIZING = "finalizing", "Finalizing"
-    COMPLETED = "completed", "Completed"
-    FAILED = "failed", "Failed"
-    LOST = "lost", "Lost"
-    CANCELLING = "cancelling", "Cancelling"
-    CANCELLED = "cancelled", "Cancelled"
+    DRAFT = "draft", _("Draft")
+    QUEUED = "queued", _("Queued")
+    CLAIMED = "claimed", _("Starting")
+    RUNNING = "running", _("Running")
+    FINALIZING = "finalizing", _("Finalizing")
+    COMPLETED = "completed", _("Completed")
+    FAILED = "failed", _("Failed")
+    LOST = "lost", _("Lost")
+    CANCELLING = "cancelling", _("Cancelling")
+    CANCELLED = "cancelled", _("Cancelled")
 
 
 class Priority(models.IntegerChoices):
-    LOW = -1, "Low"
-    NORMAL = 0, "Normal"
-    HIGH = 1, "High"
+    LOW = -1, _("Low")
+    NORMAL = 0, _("Normal")
+    HIGH = 1, _("High")
 
 
 class ErrorType(models.TextChoices):
-    DATASET_ERROR = "DATASET_ERROR", "Dataset"
-    CONFIG_ERROR = "CONFIG_ERROR", "Settings"
-    RESOURCE_ERROR = "RESOURCE_ERROR", "Resources"
-    FRAMEWORK_ERROR = "FRAMEWORK_ERROR", "Framework"
-    STORAGE_ERROR = "STORAGE_ERROR", "Storage"
-    NETWORK_ERROR = "NETWORK_ERROR", "Network"
-    CANCELLED = "CANCELLED", "Cancelled"
-    UNKNOWN_ERROR = "UNKNOWN_ERROR", "Unknown"
+    DATASET_ERROR = "DATASET_ERROR", _("Dataset")
+    CONFIG_ERROR = "CONFIG_ERROR", _("Settings")
+    RESOURCE_ERROR = "RESOURCE_ERROR", _("Resources")
+    FRAMEWORK_ERROR = "FRAMEWORK_ERROR", _("Framework")
+    STORAGE_ERROR = "STORAGE_ERROR", _("Storage")
+    NETWORK_ERROR = "NETWORK_ERROR", _("Network")
+    CANCELLED = "CANCELLED", _("Cancelled")
+    UNKNOWN_ERROR = "UNKNOWN_ERROR", _("Unknown")
 
 
 class TrainingJob(models.Model):

@@ -3,6 +3,7 @@
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.db.models.functions import Lower
+from django.utils.translation import gettext_lazy as _
 
 
 class User(AbstractUser):
@@ -39,11 +40,11 @@ class Organization(models.Model):
 class Role(models.TextChoices):
     """Roles from the least to the most; each has what the one before it has."""
 
-    GUEST = "guest", "Guest"
-    STANDARD_ENGINEER = "standard_engineer", "Standard engineer"
-    ADVANCED_ENGINEER = "advanced_engineer", "Advanced engineer"
-    MANAGER = "manager", "Manager"
-    ADMIN = "admin", "Admin"
+    GUEST = "guest", _("Guest")
+    STANDARD_ENGINEER = "standard_engineer", _("Standard engineer")
+    ADVANCED_ENGINEER = "advanced_engineer", _("Advanced engineer")
+    MANAGER = "manager", _("Manager")
+    ADMIN = "admin", _("Admin")
 
     def at_least(self, other: "Role") -> bool:
         order = list(Role)

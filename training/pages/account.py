@@ -9,6 +9,8 @@ from django.http import HttpRequest, HttpResponseBadRequest, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
@@ -24,18 +26,18 @@ from training.people.selectors import organization_list
 
 class ProfileForm(CardForm):
     username = name_field()
-    first_name = forms.CharField(max_length=150, required=False)
-    last_name = forms.CharField(max_length=150, required=False)
+    first_name = forms.CharField(label=_("First name"), max_length=150, required=False)
+    last_name = forms.CharField(label=_("Last name"), max_length=150, required=False)
 
 
 class EmailChangeForm(CardForm):
-    email = email_field("New e-mail address")
-    old_password = password_field("Password", new=False)
+    email = email_field(_("New e-mail address"))
+    old_password = password_field(_("Password"), new=False)
 
 
 class PasswordForm(CardForm):
-    old_password = password_field("Present password", new=False)
-    password = password_field("New password")
+    old_password = password_field(_("Present password"), new=False)
+    password = password_field(_("New password"))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -52,7 +54,7 @@ def account_page(request: HttpRequest) -> HttpResponseBase:
             form.refuse(error)
             user.refresh_from_db()
         else:
-            messages.success(request, "Saved.")
+            messages.success(request, gettext("Saved."))
             return redirect("account-page")
     context = {"form": form, "memberships": organization_list(user), "languages": settings.LANGUAGES}
     return render(request, "training/account_page.html", context, status=400 if form.errors else 200)
@@ -96,10 +98,19 @@ def password_change(request: HttpRequest) -> HttpResponseBase:
         else:
             _right_password(request, user)
             update_session_auth_hash(request, user)
-            messages.success(request, "The password is changed, and every other session has ended. API keys go on.")
+            messages.success(
+                request, gettext("The password is changed, and every other session has ended. API keys go on.")
+            )
             return redirect("account-page")
-    back = [("Back to the account", reverse("account-page"))]
-    return card(request, "Change the password", "Change it", form, text="Every other session ends by it.", links=back)
+    back = [(gettext("Back to the account"), reverse("account-page"))]
+    return card(
+        request,
+        gettext("Change the password"),
+        gettext("Change it"),
+        form,
+        text=gettext("Every other session ends by it."),
+        links=back,
+    )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -118,12 +129,20 @@ def email_change(request: HttpRequest) -> HttpResponseBase:
         if user.check_password(form.cleaned_data["old_password"]):
             _right_password(request, user)
             accounts.email_change_ask(user, email)
-            text = f"We have sent a letter to {email}. The address counts once you have opened its link."
-            return card(request, "Look at your mail", text=text, links=[("Account", reverse("account-page"))])
-        form.add_error("old_password", "That is not the present password.")
-    text = f"Now it is {user.email}." if user.email else "There is none yet; without one you can't get a new password."
-    back = [("Back to the account", reverse("account-page"))]
-    return card(request, "Change the e-mail address", "Send the letter", form, text=text, links=back)
+            text = gettext("We have sent a letter to %(email)s. The address counts once you have opened its link.") % {
+                "email": email
+            }
+            return card(
+                request, gettext("Look at your mail"), text=text, links=[(gettext("Account"), reverse("account-page"))]
+            )
+        form.add_error("old_password", gettext("That is not the present password."))
+    text = (
+        gettext("Now it is %(email)s.") % {"email": user.email}
+        if user.email
+        else gettext("There is none yet; without one you can't get a new password.")
+    )
+    back = [(gettext("Back to the account"), reverse("account-page"))]
+    return card(request, gettext("Change the e-mail address"), gettext("Send the letter"), form, text=text, links=back)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -137,12 +156,17 @@ def email_confirm(request: HttpRequest, token: str) -> HttpResponseBase:
         email = accounts.email_wanted(user, token)
         if request.method == "POST":
             accounts.email_change(user, token)
-            messages.success(request, f"Your address is {email} now.")
+            messages.success(request, gettext("Your address is %(email)s now.") % {"email": email})
             return redirect("account-page")
     except accounts.LinkGone:
         limit_take("link", source=address_of(request))
-        return link_gone(request, advice="Ask for a new letter on the page of your account.")
-    return card(request, "Your new address", "Use this address", text=f"{email}, for {user.get_username()}.")
+        return link_gone(request, advice=gettext("Ask for a new letter on the page of your account."))
+    return card(
+        request,
+        gettext("Your new address"),
+        gettext("Use this address"),
+        text=gettext("%(email)s, for %(user)s.") % {"email": email, "user": user.get_username()},
+    )
 
 
 def _with_password(request: HttpRequest, user: User) -> None:

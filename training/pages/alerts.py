@@ -8,6 +8,8 @@ from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -36,13 +38,18 @@ class TargetForm(forms.Form):
     """Where alerts are to go. Limits are the service's."""
 
     use_required_attribute = False
-    name = forms.CharField(max_length=services.NAME_LENGTH, widget=forms.TextInput({"autocomplete": "off"}))
-    kind = forms.ChoiceField(choices=list(addresses.KINDS.items()))
+    name = forms.CharField(
+        label=_("Name"), max_length=services.NAME_LENGTH, widget=forms.TextInput({"autocomplete": "off"})
+    )
+    kind = forms.ChoiceField(label=_("Kind"), choices=list(addresses.KINDS.items()))
     address = forms.CharField(
+        label=_("Address"),
         max_length=addresses.MAX_LENGTH,
         widget=forms.TextInput({"autocomplete": "off", "spellcheck": "false"}),
-        help_text="E-mail addresses with commas between them; https://… of a webhook, which gets JSON; "
-        "or an address of apprise, such as slack://… It is kept encrypted and never shown again.",
+        help_text=_(
+            "E-mail addresses with commas between them; https://… of a webhook, which gets JSON; "
+            "or an address of apprise, such as slack://… It is kept encrypted and never shown again."
+        ),
     )
 
 
@@ -50,33 +57,39 @@ class RuleForm(forms.Form):
     """When people are told: of the fields below, those that the kind has."""
 
     use_required_attribute = False
-    name = forms.CharField(max_length=services.NAME_LENGTH, widget=forms.TextInput({"autocomplete": "off"}))
-    kind = forms.ChoiceField(choices=list(conditions.KINDS.items()), label="When")
+    name = forms.CharField(
+        label=_("Name"), max_length=services.NAME_LENGTH, widget=forms.TextInput({"autocomplete": "off"})
+    )
+    kind = forms.ChoiceField(choices=list(conditions.KINDS.items()), label=_("When"))
     states = forms.MultipleChoiceField(
         required=False,
         choices=[(one.value, one.label) for one in conditions.STATES],
         widget=forms.CheckboxSelectMultiple,
-        label="States",
-        help_text="For a state that is reached.",
+        label=_("States"),
+        help_text=_("For a state that is reached."),
     )
     metric = forms.CharField(
-        required=False, max_length=255, help_text="For a threshold: a name, or a pattern such as val/*."
+        label=_("Metric"),
+        required=False,
+        max_length=255,
+        help_text=_("For a threshold: a name, or a pattern such as val/*."),
     )
-    side = forms.ChoiceField(required=False, choices=[("above", "above"), ("below", "below")], label="Is")
-    threshold = forms.FloatField(required=False, widget=forms.TextInput({"inputmode": "decimal"}))
+    side = forms.ChoiceField(required=False, choices=[("above", _("above")), ("below", _("below"))], label=_("Is"))
+    threshold = forms.FloatField(label=_("Threshold"), required=False, widget=forms.TextInput({"inputmode": "decimal"}))
     reports = forms.IntegerField(
         required=False,
-        label="Reports in a row",
+        label=_("Reports in a row"),
         widget=forms.TextInput({"inputmode": "numeric", "placeholder": "1"}),
-        help_text="For a threshold: how many, so that one that is odd tells nobody.",
+        help_text=_("For a threshold: how many, so that one that is odd tells nobody."),
     )
     minutes = forms.IntegerField(
+        label=_("Minutes"),
         required=False,
         widget=forms.TextInput({"inputmode": "numeric", "placeholder": "10"}),
-        help_text="For a run that reports nothing any more: after how many.",
+        help_text=_("For a run that reports nothing any more: after how many."),
     )
-    targets = forms.MultipleChoiceField(widget=forms.CheckboxSelectMultiple, label="Tell")
-    enabled = forms.BooleanField(required=False, initial=True, label="Switched on")
+    targets = forms.MultipleChoiceField(widget=forms.CheckboxSelectMultiple, label=_("Tell"))
+    enabled = forms.BooleanField(required=False, initial=True, label=_("Switched on"))
 
     def __init__(self, project: Project, data: Any = None, initial: Any = None, kind: str = "") -> None:
         super().__init__(data, initial=initial)
@@ -121,11 +134,11 @@ def target_new(request: HttpRequest, project_id: int) -> HttpResponseBase:
         given = form.cleaned_data
         try:
             services.target_create(project, person(request), given["name"], given["kind"], given["address"])
-            messages.success(request, "Send a test, to see that it arrives.")
+            messages.success(request, gettext("Send a test, to see that it arrives."))
             return redirect("alerts", project_id=project_id)
         except ValidationError as error:
             errors_put(form, error)
-    return _form(request, form, project, "New target", "Add target")
+    return _form(request, form, project, gettext("New target"), gettext("Add target"))
 
 
 @require_POST
@@ -134,7 +147,7 @@ def target_test(request: HttpRequest, project_id: int, target_id: int) -> HttpRe
     target = _target(request, project_id, target_id)
     try:
         services.target_test(target, person(request))
-        messages.success(request, f"A test is on its way to {plain_text(target.name)}.")
+        messages.success(request, gettext("A test is on its way to %(name)s.") % {"name": plain_text(target.name)})
     except ValidationError as error:
         messages.warning(request, " ".join(error.messages))
     return redirect("alerts", project_id=project_id)
@@ -162,7 +175,7 @@ def rule_new(request: HttpRequest, project_id: int) -> HttpResponseBase:
             return redirect("alerts", project_id=project_id)
         except ValidationError as error:
             errors_put(form, error)
-    return _form(request, form, project, "New rule", "Add rule")
+    return _form(request, form, project, gettext("New rule"), gettext("Add rule"))
 
 
 @never_cache
@@ -186,7 +199,7 @@ def rule_edit(request: HttpRequest, project_id: int, rule_id: int) -> HttpRespon
             return redirect("alerts", project_id=project_id)
         except ValidationError as error:
             errors_put(form, error)
-    return _form(request, form, rule.project, conditions.KINDS[rule.kind], "Save")
+    return _form(request, form, rule.project, str(conditions.KINDS[rule.kind]), gettext("Save"))
 
 
 @require_POST

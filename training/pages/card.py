@@ -1,11 +1,19 @@
 """One small form on a page of its own: what the pages of accounts look like."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrOrPromise
+
+
+PASSWORD, EMAIL = _("Password"), _("E-mail address")
 
 
 class CardForm(forms.Form):
@@ -28,21 +36,21 @@ def said(request: HttpRequest) -> Any:
     return request.POST if request.method == "POST" else None
 
 
-def password_field(label: str = "Password", new: bool = True) -> forms.CharField:
+def password_field(label: "_StrOrPromise" = PASSWORD, new: bool = True) -> forms.CharField:
     words = {"autocomplete": "new-password" if new else "current-password"}
-    help_text = "At least 10 characters, and not one that everybody uses." if new else ""
+    help_text = _("At least 10 characters, and not one that everybody uses.") if new else ""
     widget = forms.PasswordInput(attrs=words)
     return forms.CharField(label=label, strip=False, max_length=256, widget=widget, help_text=help_text)
 
 
-def email_field(label: str = "E-mail address") -> forms.EmailField:
+def email_field(label: "_StrOrPromise" = EMAIL) -> forms.EmailField:
     return forms.EmailField(label=label, max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "email"}))
 
 
 def name_field() -> forms.CharField:
     words = {"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}
-    help_text = "Letters, digits and . + - _; what your colleagues see."
-    return forms.CharField(label="Name", max_length=150, widget=forms.TextInput(attrs=words), help_text=help_text)
+    help_text = _("Letters, digits and . + - _; what your colleagues see.")
+    return forms.CharField(label=_("Name"), max_length=150, widget=forms.TextInput(attrs=words), help_text=help_text)
 
 
 def card(request: HttpRequest, title: str, submit: str = "", form: Any = None, **context: Any) -> HttpResponse:
@@ -54,7 +62,12 @@ def card(request: HttpRequest, title: str, submit: str = "", form: Any = None, *
     return response
 
 
-def link_gone(request: HttpRequest, what: str = "link", advice: str = "Ask for a new one.") -> HttpResponse:
+def link_gone(request: HttpRequest, advice: str = "", invitation: bool = False) -> HttpResponse:
     """The answer to every link that opens nothing, whatever the reason is."""
-    text = f"This {what} is too old, was used already, or was never ours. {advice}"
-    return card(request, f"This {what} opens nothing", text=text, status=404)
+    if invitation:
+        title = gettext("This invitation opens nothing")
+        text = gettext("This invitation is too old, was used already, or was never ours.")
+    else:
+        title = gettext("This link opens nothing")
+        text = gettext("This link is too old, was used already, or was never ours.")
+    return card(request, title, text=f"{text} {advice or gettext('Ask for a new one.')}", status=404)

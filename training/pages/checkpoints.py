@@ -4,6 +4,8 @@ from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_POST
 
 from training.jobs.states import ENDED
@@ -22,15 +24,17 @@ class KeepingForm(forms.Form):
         min_value=0,
         max_value=MOST,
         widget=forms.TextInput({"inputmode": "numeric"}),
-        label="Periodic checkpoints that stay",
-        help_text="Of each job the newest so many; a project may have a number of its own. Best and last always stay.",
+        label=_("Periodic checkpoints that stay"),
+        help_text=_(
+            "Of each job the newest so many; a project may have a number of its own. Best and last always stay."
+        ),
     )
     keep_epochs_days = forms.IntegerField(
         min_value=0,
         max_value=MOST,
         widget=forms.TextInput({"inputmode": "numeric"}),
-        label="Days after a job's end",
-        help_text="For so long all of them stay.",
+        label=_("Days after a job's end"),
+        help_text=_("For so long all of them stay."),
     )
 
 
@@ -60,9 +64,9 @@ def checkpoint_remove(request: HttpRequest, checkpoint_id: int) -> HttpResponseB
     require(person(request), Action.DELETE_CHECKPOINT, checkpoint.job)
     try:
         checkpoint_delete(checkpoint, by=person(request))
-        messages.success(request, "The checkpoint was deleted.")
+        messages.success(request, gettext("The checkpoint was deleted."))
     except NotAllowed as refusal:
-        messages.warning(request, f"It was not deleted. {refusal}")
+        messages.warning(request, gettext("It was not deleted. %(refusal)s") % {"refusal": refusal})
     return redirect("job-checkpoints", job_id=checkpoint.job_id)
 
 
@@ -77,7 +81,7 @@ def organization_keeping(request: HttpRequest, organization_id: int) -> HttpResp
         organization_keep(
             organization, form.cleaned_data["keep_epochs"], form.cleaned_data["keep_epochs_days"], by=person(request)
         )
-        messages.success(request, "Saved: maintenance follows it from its next turn on.")
+        messages.success(request, gettext("Saved: maintenance follows it from its next turn on."))
     else:
         messages.warning(request, " ".join(str(error) for errors in form.errors.values() for error in errors))
     return redirect("organization-page", organization_id=organization.pk)

@@ -7,6 +7,7 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET
 
 from training.jobs.compare import FEWEST, MOST, Comparison, Row, compare_csv, jobs_compare, jobs_named
@@ -23,7 +24,7 @@ def compare(request: HttpRequest) -> HttpResponseBase:
     """The curves, settings, environment and metrics of the jobs in the address."""
     ids = _ids(request.GET.get("jobs", ""))
     if ids is None:
-        reason = f"Choose {FEWEST} to {MOST} jobs to compare."
+        reason = gettext("Choose %(fewest)s to %(most)s jobs to compare.") % {"fewest": FEWEST, "most": MOST}
         return render(request, "400.html", {"reason": reason}, status=400)
     comparison = jobs_compare(_jobs(request, ids))
     return render(request, "training/compare.html", _context(request, comparison))
@@ -35,7 +36,12 @@ def compare_table(request: HttpRequest) -> HttpResponseBase:
     """The same as CSV, a line per job."""
     ids = _ids(request.GET.get("jobs", ""))
     if ids is None:
-        return render(request, "400.html", {"reason": f"Choose {FEWEST} to {MOST} jobs to compare."}, status=400)
+        return render(
+            request,
+            "400.html",
+            {"reason": gettext("Choose %(fewest)s to %(most)s jobs to compare.") % {"fewest": FEWEST, "most": MOST}},
+            status=400,
+        )
     return download(compare_csv(jobs_compare(_jobs(request, ids))), "text/csv", "compared-jobs.csv")
 
 

@@ -14,6 +14,8 @@ from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
@@ -32,16 +34,16 @@ from training.people.roles import Action, allowed, organizations_where, require
 from training.storage.store import ObjectMissing, internal_store
 
 KINDS = {
-    "copies": "copies",
-    "names": "names",
-    "ids": "ids given twice",
-    "orphaned": "labels without an image",
-    "missing": "missing",
-    "outside": "labels outside of the image",
-    "sizes": "labels without a size, or for another size",
-    "classes": "classes",
-    "corrupt": "damaged files",
-    "other": "others",
+    "copies": gettext_noop("copies"),
+    "names": gettext_noop("names"),
+    "ids": gettext_noop("ids given twice"),
+    "orphaned": gettext_noop("labels without an image"),
+    "missing": gettext_noop("missing"),
+    "outside": gettext_noop("labels outside of the image"),
+    "sizes": gettext_noop("labels without a size, or for another size"),
+    "classes": gettext_noop("classes"),
+    "corrupt": gettext_noop("damaged files"),
+    "other": gettext_noop("others"),
 }
 ROWS = 50
 PICTURES = 24
@@ -55,41 +57,42 @@ class DatasetForm(forms.Form):
     """A dataset's name, description and split; limits are the service's."""
 
     use_required_attribute = False
-    name = forms.CharField(max_length=NAME_LENGTH, widget=forms.TextInput({"autocomplete": "off"}))
+    name = forms.CharField(label=_("Name"), max_length=NAME_LENGTH, widget=forms.TextInput({"autocomplete": "off"}))
     description = forms.CharField(
+        label=_("Description"),
         required=False,
         max_length=DESCRIPTION_LENGTH,
         widget=forms.Textarea({"rows": 5}),
-        help_text="Where the images come from, what is labelled, what to mind.",
+        help_text=_("Where the images come from, what is labelled, what to mind."),
     )
     val = forms.FloatField(
         required=False,
         min_value=0,
         max_value=100,
-        label="Percent for validation",
+        label=_("Percent for validation"),
         widget=forms.TextInput({"inputmode": "decimal", "autocomplete": "off"}),
-        help_text="Empty: the dataset's own split, or 20 % where it has none.",
+        help_text=_("Empty: the dataset's own split, or 20 % where it has none."),
     )
     test = forms.FloatField(
         required=False,
         min_value=0,
         max_value=100,
-        label="Percent for testing",
+        label=_("Percent for testing"),
         widget=forms.TextInput({"inputmode": "decimal", "autocomplete": "off"}),
     )
     seed = forms.IntegerField(
         required=False,
         min_value=0,
         max_value=MAX_SEED,
-        label="Seed of the split",
-        help_text="Another one draws another split.",
+        label=_("Seed of the split"),
+        help_text=_("Another one draws another split."),
         widget=forms.TextInput({"inputmode": "numeric", "autocomplete": "off"}),
     )
     group = forms.CharField(
         required=False,
         max_length=20,
-        label="Keep together",
-        help_text="Nothing, or folder: what lies in one folder, or before:_ for names that begin alike up to a _.",
+        label=_("Keep together"),
+        help_text=_("Nothing, or folder: what lies in one folder, or before:_ for names that begin alike up to a _."),
     )
 
     def split(self) -> dict[str, Any]:
@@ -186,7 +189,7 @@ def dataset_remove(request: HttpRequest, dataset_id: int) -> HttpResponseBase:
     except DatasetInUse as refusal:
         messages.warning(request, str(refusal))
         return redirect("dataset-page", dataset_id=dataset_id)
-    messages.success(request, f"{name} was deleted.")
+    messages.success(request, gettext("%(name)s was deleted.") % {"name": name})
     return redirect("dataset-list")
 
 
@@ -235,7 +238,7 @@ def _picture(dataset: Dataset, number: int, size: str) -> bytes:
     try:
         return thumbnail(dataset, pictures[number], size)
     except BadImage as error:
-        raise Http404("This picture can't be shown.") from error
+        raise Http404(gettext("This picture can't be shown.")) from error
 
 
 def _gallery(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
@@ -270,10 +273,13 @@ def _copies(dataset: Dataset) -> list[dict[str, Any]]:
 def _kinds(dataset: Dataset) -> list[tuple[str, int]]:
     """What the problems are, in words, with how many there are."""
     kinds: dict[str, int] = dataset.report.get("problem_kinds", {})
-    return [(KINDS.get(kind, kind), count) for kind, count in kinds.items()]
+    return [(gettext(KINDS[kind]) if kind in KINDS else kind, count) for kind, count in kinds.items()]
 
 
 def _legend(dataset: Dataset, classes: tuple[int, ...]) -> list[tuple[int, str, int]]:
     """(colour, name, count) of each class on a picture."""
     names = dict(enumerate(dataset.classes))
-    return [(one % len(COLOURS), names.get(one, f"class {one}"), classes.count(one)) for one in sorted(set(classes))]
+    return [
+        (one % len(COLOURS), names.get(one, gettext("class %(number)s") % {"number": one}), classes.count(one))
+        for one in sorted(set(classes))
+    ]

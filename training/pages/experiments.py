@@ -11,6 +11,8 @@ from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from training.jobs.selectors import jobs_visible
@@ -32,11 +34,14 @@ class ExperimentForm(forms.Form):
     """An experiment's name and tags; limits are the service's."""
 
     use_required_attribute = False
-    name = forms.CharField(max_length=services.NAME_LENGTH, widget=forms.TextInput({"autocomplete": "off"}))
+    name = forms.CharField(
+        label=_("Name"), max_length=services.NAME_LENGTH, widget=forms.TextInput({"autocomplete": "off"})
+    )
     tags = forms.CharField(
+        label=_("Tags"),
         required=False,
         max_length=1000,
-        help_text="Words by which it is found, with commas between them.",
+        help_text=_("Words by which it is found, with commas between them."),
         widget=forms.TextInput({"autocomplete": "off"}),
     )
 
@@ -89,7 +94,12 @@ def experiment_new(request: HttpRequest, project_id: int) -> HttpResponseBase:
             return redirect("experiment-page", experiment_id=made.pk)
         except ValidationError as error:
             errors_put(form, error)
-    context = {"form": form, "title": "New experiment", "button": "Create experiment", "project": project}
+    context = {
+        "form": form,
+        "title": gettext("New experiment"),
+        "button": gettext("Create experiment"),
+        "project": project,
+    }
     return render(request, "training/form_page.html", context, status=422 if form.errors else 200)
 
 
@@ -105,7 +115,12 @@ def experiment_edit(request: HttpRequest, experiment_id: int) -> HttpResponseBas
             return redirect("experiment-page", experiment_id=experiment_id)
         except ValidationError as error:
             errors_put(form, error)
-    context = {"form": form, "title": "Edit experiment", "button": "Save", "project": experiment.project}
+    context = {
+        "form": form,
+        "title": gettext("Edit experiment"),
+        "button": gettext("Save"),
+        "project": experiment.project,
+    }
     context["experiment"] = experiment_find(person(request), experiment_id)
     return render(request, "training/form_page.html", context, status=422 if form.errors else 200)
 
@@ -119,7 +134,12 @@ def experiment_archive(request: HttpRequest, experiment_id: int) -> HttpResponse
     archived = request.POST.get("archived") != "no"
     services.experiment_archive(experiment, archived, by=person(request))
     name = plain_text(experiment.name)
-    messages.success(request, f"{name} is archived: it takes no new jobs." if archived else f"{name} is back.")
+    messages.success(
+        request,
+        gettext("%(name)s is archived: it takes no new jobs.") % {"name": name}
+        if archived
+        else gettext("%(name)s is back.") % {"name": name},
+    )
     return redirect("experiment-page", experiment_id=experiment_id)
 
 

@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.utils.http import content_disposition_header
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET
 
 from training.models import Artifact, Checkpoint
@@ -36,7 +37,7 @@ def artifact_show(request: HttpRequest, artifact_id: int) -> HttpResponseBase:
     try:
         content = internal_store().get(artifact.key)
     except ObjectMissing as error:
-        raise Http404("This artifact is gone.") from error
+        raise Http404(gettext("This artifact is gone.")) from error
     download = not artifact.content_type.startswith("image/") or "download" in request.GET
     headers = {
         "Content-Disposition": content_disposition_header(download, artifact.name) or "inline",

@@ -3,6 +3,7 @@
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext, gettext_noop
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
@@ -13,17 +14,17 @@ from training.places import Place, places_found
 
 LENGTH = 120
 PAGES = {
-    "home": "Home",
-    "job-list": "Jobs",
-    "dataset-list": "Datasets",
-    "weights-list": "Weights",
-    "project-list": "Projects",
-    "worker-list": "Workers and queues",
-    "organization-list": "People and organizations",
-    "import-list": "Imports of datasets",
-    "account-page": "Your account",
-    "key-list": "API keys",
-    "api:openapi-view": "API documentation",
+    "home": gettext_noop("Home"),
+    "job-list": gettext_noop("Jobs"),
+    "dataset-list": gettext_noop("Datasets"),
+    "weights-list": gettext_noop("Weights"),
+    "project-list": gettext_noop("Projects"),
+    "worker-list": gettext_noop("Workers and queues"),
+    "organization-list": gettext_noop("People and organizations"),
+    "import-list": gettext_noop("Imports of datasets"),
+    "account-page": gettext_noop("Your account"),
+    "key-list": gettext_noop("API keys"),
+    "api:openapi-view": gettext_noop("API documentation"),
 }
 
 
@@ -46,13 +47,18 @@ def go(request: HttpRequest) -> HttpResponseBase:
 def _pages(user: User, words: str) -> list[Place]:
     names = dict(PAGES)
     if organizations_where(user, Action.CREATE_JOB):
-        names["job-new"] = "New job"
+        names["job-new"] = gettext_noop("New job")
     if organizations_where(user, Action.IMPORT_DATASET):
-        names["import-new"] = "Import a dataset"
+        names["import-new"] = gettext_noop("Import a dataset")
     if user.is_superuser:
-        names["admin:index"] = "Administration"
+        names["admin:index"] = gettext_noop("Administration")
     wanted = words.lower().split()
-    return [Place("Page", name, "", route) for route, name in names.items() if all(w in name.lower() for w in wanted)]
+    # found by its English name too, which stays the same wherever one is
+    return [
+        Place(gettext("Page"), gettext(name), "", route)
+        for route, name in names.items()
+        if all(word in f"{gettext(name)} {name}".lower() for word in wanted)
+    ]
 
 
 def _address(place: Place) -> str:

@@ -10,6 +10,8 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -26,7 +28,8 @@ from training.jobs.transition import NotAllowed
 from training.models import DatasetImport, Organization
 from training.pages.doors import person, signed_in
 from training.pages.fields import errors_put
-from training.people.roles import Action, allowed, organizations_where, require
+from training.people.roles import Action, allowed, organizations_where, refusal, require
+from training.said import said
 
 ROWS = 50
 GIVEN = ("folder", "address", "name", "format", "task")  # what an address may fill in
@@ -36,31 +39,31 @@ class ImportForm(forms.Form):
     """Which folder, under which name, for whom; limits are the service's."""
 
     use_required_attribute = False
-    organization = forms.ModelChoiceField(Organization.objects.none(), empty_label=None)
+    organization = forms.ModelChoiceField(Organization.objects.none(), empty_label=None, label=_("Organization"))
     folder = forms.CharField(
         max_length=1000,
         strip=False,
         required=False,
-        label="Folder on the server",
+        label=_("Folder on the server"),
         widget=forms.TextInput({"autocomplete": "off", "spellcheck": "false", "class": "mono"}),
     )
     address = forms.CharField(
         max_length=1000,
         required=False,
-        label="Or a place in the object store",
+        label=_("Or a place in the object store"),
         widget=forms.TextInput({"autocomplete": "off", "spellcheck": "false", "class": "mono"}),
     )
     name = forms.CharField(
         max_length=NAME_LENGTH,
         required=False,
-        label="Name of the dataset",
-        help_text="Empty for the folder's own name.",
+        label=_("Name of the dataset"),
+        help_text=_("Empty for the folder's own name."),
         widget=forms.TextInput({"autocomplete": "off"}),
     )
 
-    format = forms.ChoiceField(required=False, help_text="As a rule it is recognised.")
+    format = forms.ChoiceField(label=_("Format"), required=False, help_text=_("As a rule it is recognised."))
     task = forms.ChoiceField(
-        required=False, label="Task", help_text="What the labels are for, where they can be read in several ways."
+        required=False, label=_("Task"), help_text=_("What the labels are for, where they can be read in several ways.")
     )
 
     def __init__(self, choices: list[Organization], data: Any = None, initial: Any = None) -> None:
@@ -74,14 +77,14 @@ class ImportForm(forms.Form):
         places = list(dict.fromkeys(place for one in choices for place in places_allowed(one)))
         if places:
             self.fields["address"].widget.attrs["placeholder"] = f"{places[0]}/…"
-            self.fields["address"].help_text = f"Below {', '.join(places)}."
+            self.fields["address"].help_text = gettext("Below %(places)s.") % {"places": ", ".join(places)}
         else:
             self.fields["address"].widget = forms.HiddenInput()
         formats = format_list()
         tasks = dict.fromkeys(one.TASK for one in formats.values())
-        labels = [("", "Recognise it"), *((name, one.LABEL) for name, one in formats.items())]
+        labels = [("", gettext("Recognise it")), *((name, said(one.LABEL)) for name, one in formats.items())]
         self.fields["format"].choices = labels  # type: ignore[attr-defined]
-        self.fields["task"].choices = [("", "Recognise it"), *((one, one) for one in tasks)]  # type: ignore[attr-defined]
+        self.fields["task"].choices = [("", gettext("Recognise it")), *((one, one) for one in tasks)]  # type: ignore[attr-defined]
         folder = str(self["folder"].value() or "")
         self.fields["name"].widget.attrs["placeholder"] = Path(folder).name
 
@@ -95,7 +98,7 @@ def import_new(request: HttpRequest) -> HttpResponseBase:
     choices = organizations_where(user, Action.IMPORT_DATASET)
     _organization_seen(request)
     if not choices:
-        raise PermissionDenied(f"Your role does not allow you to {Action.IMPORT_DATASET}.")
+        raise PermissionDenied(refusal(Action.IMPORT_DATASET))
     if request.method == "POST":
         form = ImportForm(choices, request.POST)
         if form.is_valid():

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_http_methods
 
 from training.inference.selectors import (
@@ -34,7 +35,7 @@ def job_test(request: HttpRequest, job_id: int) -> HttpResponseBase:
     require(person(request), Action.TEST_MODEL, job)
     file = request.FILES.get("picture")
     if file is None:
-        return _panel(request, job, "Choose a picture first.", 400)
+        return _panel(request, job, gettext("Choose a picture first."), 400)
     try:
         content = file.read(settings.INFERENCE_MAX_MB * 1024 * 1024 + 1)
         made = inference_create(person(request), job, content, str(file.name))
@@ -67,7 +68,7 @@ def inference_picture(request: HttpRequest, inference_id: int) -> HttpResponseBa
     except ObjectMissing:
         content = b""
     if not content:
-        raise Http404("This picture is kept no longer.")
+        raise Http404(gettext("This picture is kept no longer."))
     headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=3600"}
     return HttpResponse(content, content_type=inference.content_type, headers=headers)
 

@@ -7,6 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
@@ -52,7 +53,7 @@ def invitation_resend(request: HttpRequest, organization_id: int, invitation_id:
     try:
         _tell(request, invitation, invitations.invitation_resend(invitation, by=person(request)))
     except LinkGone:
-        messages.warning(request, "It was accepted or revoked meanwhile.")
+        messages.warning(request, gettext("It was accepted or revoked meanwhile."))
     return redirect("organization-page", organization_id=organization_id)
 
 
@@ -61,7 +62,9 @@ def invitation_resend(request: HttpRequest, organization_id: int, invitation_id:
 def invitation_revoke(request: HttpRequest, organization_id: int, invitation_id: int) -> HttpResponseBase:
     invitation = _invitation(request, organization_id, invitation_id)
     invitations.invitation_revoke(invitation, by=person(request))
-    messages.success(request, f"The invitation of {invitation.email} opens nothing any more.")
+    messages.success(
+        request, gettext("The invitation of %(email)s opens nothing any more.") % {"email": invitation.email}
+    )
     return redirect("organization-page", organization_id=organization_id)
 
 
@@ -80,24 +83,36 @@ def invitation_page(request: HttpRequest, secret: str) -> HttpResponseBase:
         return _join(request, secret, invitation)
     except LinkGone:
         limit_take("link", source=address_of(request))
-        return link_gone(request, "invitation", "Ask whoever invited you to send it again.")
+        return link_gone(request, gettext("Ask whoever invited you to send it again."), invitation=True)
 
 
 def _accept(request: HttpRequest, secret: str, invitation: Invitation) -> HttpResponse:
     user = person(request)
     if request.method == "POST":
         organization = invitations.invitation_accept(secret, user)
-        messages.success(request, f"You are a member of {organization} now.")
+        messages.success(request, gettext("You are a member of %(organization)s now.") % {"organization": organization})
         return redirect("project-list")
-    text = f"You are signed in as {user.get_username()}; this account becomes a member."
-    return card(request, f"Join {invitation.organization}", "Accept", text=text, facts=_facts(invitation))
+    text = gettext("You are signed in as %(user)s; this account becomes a member.") % {"user": user.get_username()}
+    return card(
+        request,
+        gettext("Join %(organization)s") % {"organization": invitation.organization},
+        gettext("Accept"),
+        text=text,
+        facts=_facts(invitation),
+    )
 
 
 def _sign_in_first(request: HttpRequest, invitation: Invitation) -> HttpResponse:
     address = f"{reverse('sign-in')}?{urlencode({'next': request.path})}"
-    text = "The address has an account: sign in with it, and accept."
-    links = [("Sign in", address)]
-    return card(request, f"Join {invitation.organization}", text=text, facts=_facts(invitation), links=links)
+    text = gettext("The address has an account: sign in with it, and accept.")
+    links = [(gettext("Sign in"), address)]
+    return card(
+        request,
+        gettext("Join %(organization)s") % {"organization": invitation.organization},
+        text=text,
+        facts=_facts(invitation),
+        links=links,
+    )
 
 
 def _join(request: HttpRequest, secret: str, invitation: Invitation) -> HttpResponse:
@@ -109,28 +124,44 @@ def _join(request: HttpRequest, secret: str, invitation: Invitation) -> HttpResp
             form.refuse(error)
         else:
             enter(request, user)
-            messages.success(request, f"Your account is there, and you are a member of {organization}.")
+            messages.success(
+                request,
+                gettext("Your account is there, and you are a member of %(organization)s.")
+                % {"organization": organization},
+            )
             return redirect("project-list")
-    links = [("I have an account", f"{reverse('sign-in')}?{urlencode({'next': request.path})}")]
-    title = f"Join {invitation.organization}"
-    return card(request, title, "Make the account and join", form, facts=_facts(invitation), links=links)
+    links = [(gettext("I have an account"), f"{reverse('sign-in')}?{urlencode({'next': request.path})}")]
+    title = gettext("Join %(organization)s") % {"organization": invitation.organization}
+    return card(request, title, gettext("Make the account and join"), form, facts=_facts(invitation), links=links)
 
 
 def _facts(invitation: Invitation) -> list[tuple[str, str]]:
     by = invitation.created_by
-    invited = [("Invited by", by.get_full_name() or by.get_username())] if by else []
-    return [("Role", invitation.get_role_display()), *invited, ("Sent to", invitation.email)]
+    invited = [(gettext("Invited by"), by.get_full_name() or by.get_username())] if by else []
+    return [(gettext("Role"), invitation.get_role_display()), *invited, (gettext("Sent to"), invitation.email)]
 
 
 def _tell(request: HttpRequest, invitation: Invitation, problem: str) -> None:
     if problem:
-        messages.warning(request, f"{invitation.email} is invited, but: {problem} Send it again later.")
+        messages.warning(
+            request,
+            gettext("%(email)s is invited, but: %(problem)s Send it again later.")
+            % {"email": invitation.email, "problem": problem},
+        )
     else:
-        messages.success(request, f"A letter to {invitation.email} is on its way; good for {_days()}.")
+        messages.success(
+            request,
+            gettext("A letter to %(email)s is on its way; good for %(days)s.")
+            % {"email": invitation.email, "days": _days()},
+        )
 
 
 def _days() -> str:
-    return "a day" if settings.INVITATION_DAYS == 1 else f"{settings.INVITATION_DAYS} days"
+    return (
+        gettext("a day")
+        if settings.INVITATION_DAYS == 1
+        else gettext("%(days)s days") % {"days": settings.INVITATION_DAYS}
+    )
 
 
 def _invitation(request: HttpRequest, organization_id: int, invitation_id: int) -> Invitation:
@@ -142,5 +173,5 @@ def _invitation(request: HttpRequest, organization_id: int, invitation_id: int) 
         raise Http404("No such invitation.")
     if Role(found.role) not in roles_to_give(person(request), organization):
         role = found.get_role_display().lower()
-        raise PermissionDenied(f"Your role does not allow you to invite somebody as {role}.")
+        raise PermissionDenied(gettext("Your role does not allow you to invite somebody as %(role)s.") % {"role": role})
     return found

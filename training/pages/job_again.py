@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
 from training.jobs import services
@@ -29,7 +30,9 @@ def job_restart(request: HttpRequest, job_id: int) -> HttpResponseBase:
     mending = mending_of(job) if request.POST.get("mend") else None
     try:
         if job.state not in RESTARTED:
-            raise NotAllowed(f"A job that is {JobState(job.state).label.lower()} can't be restarted.")
+            raise NotAllowed(
+                gettext("A job that is %(label)s can't be restarted.") % {"label": JobState(job.state).label.lower()}
+            )
         if mending is not None:  # nothing that was reached is given away for it
             source = services.LAST if checkpoint_resumable(job) else services.BEGINNING
         services.job_restart(job, user, source, mending.changes if mending else None)

@@ -9,7 +9,7 @@ from django.http import Http404
 
 from training.datasets.selectors import dataset_list, datasets_offered
 from training.models import Dataset, Organization, PretrainedWeights, User
-from training.people.roles import Action, allowed, organizations_where
+from training.people.roles import Action, allowed, organizations_where, refusal
 from training.trainers import Trainer, trainers_all
 from training.weights import weights_fitting
 
@@ -106,7 +106,7 @@ def _organization(user: User, organizations: list[Organization], number: str, da
         raise Http404("No such organization.")
     found = next((one for one in organizations if wanted in (None, one.pk)), None)
     if found is None:
-        raise PermissionDenied(f"Your role does not allow you to {Action.CREATE_JOB}.")
+        raise PermissionDenied(refusal(Action.CREATE_JOB))
     return found
 
 

@@ -6,6 +6,8 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
@@ -38,20 +40,20 @@ class DocumentForm(forms.Form):
         label="YAML",
         widget=forms.Textarea({"rows": 18, "class": "mono", "spellcheck": "false"}),
     )
-    file = forms.FileField(required=False, label="Or a file", max_length=200)
+    file = forms.FileField(required=False, label=_("Or a file"), max_length=200)
 
     def clean(self) -> dict[str, Any]:
         said = super().clean() or {}
         file = said.get("file")
         if file is not None:
             if file.size > MAX_LENGTH:
-                raise ValidationError({"file": f"At most {MAX_LENGTH // 1024} KiB."})
+                raise ValidationError({"file": gettext("At most %(most)s KiB.") % {"most": MAX_LENGTH // 1024}})
             try:
                 said["yaml"] = file.read().decode("utf-8-sig")
             except UnicodeDecodeError as error:
-                raise ValidationError({"file": "This is not a text in UTF-8."}) from error
+                raise ValidationError({"file": gettext("This is not a text in UTF-8.")}) from error
         if not str(said.get("yaml", "")).strip() and not self.errors:
-            raise ValidationError({"yaml": "Paste a document, or choose a file."})
+            raise ValidationError({"yaml": gettext("Paste a document, or choose a file.")})
         return said
 
 
@@ -106,10 +108,10 @@ def _filled(request: HttpRequest, document: dict[str, Any]) -> HttpResponseBase:
         if PREFIX + name not in form.fields:
             problems[name] = [_unknown(choice, name, value)]
     if choice.trainer and data.get("trainer") not in (None, choice.trainer.name):
-        problems["trainer"] = [f"There is no trainer {data['trainer']}."]
+        problems["trainer"] = [gettext("There is no trainer %(trainer)s.") % {"trainer": data["trainer"]}]
     if problems:
         form.problems_add(ValidationError(problems))
-    return form_page(request, form, None, "The document does not make a job as it is.")
+    return form_page(request, form, None, gettext("The document does not make a job as it is."))
 
 
 def _backends(document: dict[str, Any], problems: dict[str, list[str]]) -> dict[str, str]:
@@ -118,7 +120,7 @@ def _backends(document: dict[str, Any], problems: dict[str, list[str]]) -> dict[
     named = document.get("observability_backends", offered)
     unknown = sorted(set(named) - {"database", *offered})
     if unknown:
-        problems["observability_backends"] = [f"{', '.join(unknown)}: not configured."]
+        problems["observability_backends"] = [gettext("%(unknown)s: not configured.") % {"unknown": ", ".join(unknown)}]
     return {BACKEND + name: "on" for name in offered if name in named}
 
 
@@ -137,8 +139,8 @@ def _sent(value: Any) -> str:
 def _unknown(choice: JobChoice, name: str, value: Any) -> str:
     advanced = {one.name for one in choice.trainer.settings} if choice.trainer else set()
     if name in advanced:
-        return f"{name}: to change it takes the role of an advanced engineer."
-    return f"{name} is not a setting of this trainer."
+        return gettext("%(name)s: to change it takes the role of an advanced engineer.") % {"name": name}
+    return gettext("%(name)s is not a setting of this trainer.") % {"name": name}
 
 
 def _model(choice: JobChoice, model: str) -> dict[str, str]:

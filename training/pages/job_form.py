@@ -8,6 +8,8 @@ from django import forms
 from django.conf import settings as platform
 from django.core.exceptions import ValidationError
 from django.forms import BoundField
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from training.jobs.backends import backend_label
 from training.jobs.watch_options import MAX_LENGTH, WatchOptions, own_patience
@@ -47,39 +49,41 @@ class JobForm(forms.Form):
     find = PlainField(
         required=False,
         max_length=120,
-        label="Find a dataset",
-        widget=forms.TextInput({"type": "search", "placeholder": "Words of its name", "autocomplete": "off"}),
+        label=_("Find a dataset"),
+        widget=forms.TextInput({"type": "search", "placeholder": _("Words of its name"), "autocomplete": "off"}),
     )
-    dataset = forms.ChoiceField(widget=QuickSelect)
-    trainer = forms.ChoiceField()
-    model = forms.ChoiceField(required=False)
+    dataset = forms.ChoiceField(label=_("Dataset"), widget=QuickSelect)
+    trainer = forms.ChoiceField(label=_("Trainer"))
+    model = forms.ChoiceField(label=_("Model"), required=False)
     pretrained = forms.ChoiceField(
         required=False,
-        label="Kept weights",
-        help_text="Begin from weights that your organization has uploaded. They take the model's place.",
+        label=_("Kept weights"),
+        help_text=_("Begin from weights that your organization has uploaded. They take the model's place."),
     )
     weights = PlainField(
         required=False,
         max_length=120,
-        label="Weights file",
-        help_text="The path on the server of a .pt file below one of IMPORT_ROOTS. It takes the model's place.",
+        label=_("Weights file"),
+        help_text=_("The path on the server of a .pt file below one of IMPORT_ROOTS. It takes the model's place."),
     )
-    project = PlainField(max_length=120, help_text="One that exists, or a new one by its name.")
-    experiment = PlainField(max_length=120, help_text="Jobs of one experiment are meant to be compared.")
-    name = PlainField(max_length=200, required=False, label="Name of the job")
-    stop_at_nan = forms.BooleanField(required=False, label="Stop at the first NaN")
+    project = PlainField(label=_("Project"), max_length=120, help_text=_("One that exists, or a new one by its name."))
+    experiment = PlainField(
+        label=_("Experiment"), max_length=120, help_text=_("Jobs of one experiment are meant to be compared.")
+    )
+    name = PlainField(max_length=200, required=False, label=_("Name of the job"))
+    stop_at_nan = forms.BooleanField(required=False, label=_("Stop at the first NaN"))
     patience = forms.IntegerField(
         required=False,
-        label="Patience",
-        help_text="Stop after so many epochs without a better primary metric; empty never stops early.",
-        widget=forms.TextInput({"inputmode": "numeric", "autocomplete": "off", "placeholder": "never"}),
+        label=_("Patience"),
+        help_text=_("Stop after so many epochs without a better primary metric; empty never stops early."),
+        widget=forms.TextInput({"inputmode": "numeric", "autocomplete": "off", "placeholder": _("never")}),
     )
     watched_metrics = PlainField(
         required=False,
         max_length=MAX_LENGTH,
-        label="Metrics that have to be numbers",
-        help_text="Patterns with commas between them. The first NaN or infinite value of one is told.",
-        widget=forms.TextInput({"autocomplete": "off", "placeholder": "all but system/*"}),
+        label=_("Metrics that have to be numbers"),
+        help_text=_("Patterns with commas between them. The first NaN or infinite value of one is told."),
+        widget=forms.TextInput({"autocomplete": "off", "placeholder": _("all but system/*")}),
     )
     key = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
     checkpoint = forms.CharField(required=False, max_length=20, widget=forms.HiddenInput)
@@ -93,7 +97,7 @@ class JobForm(forms.Form):
         self.schema = _schema(choice)
         if len(choice.organizations) > 1:
             options = [(one.pk, plain_text(one.name)) for one in choice.organizations]
-            organization = forms.TypedChoiceField(choices=options, coerce=int)
+            organization = forms.TypedChoiceField(label=_("Organization"), choices=options, coerce=int)
             self.fields = {"organization": organization, **self.fields}
         self._offer("dataset", datasets_listed(choice))
         self._offer("trainer", [(name, one.label) for name, one in choice.trainers.items()])
@@ -111,7 +115,7 @@ class JobForm(forms.Form):
         if not choice.needs_data:
             del self.fields["dataset"]
         else:
-            missing = choice.trainer.data_missing if choice.trainer else "Choose a dataset."
+            missing = choice.trainer.data_missing if choice.trainer else gettext("Choose a dataset.")
             self.fields["dataset"].error_messages["required"] = missing
         self.fields |= limits_fields(choice)
         if choice.trainer is None or own_patience(choice.trainer) or not choice.trainer.primary(choice.task):
@@ -164,7 +168,7 @@ class JobForm(forms.Form):
         """When it is run, and what it may take."""
         fields = [self[name] for name in NAMES]
         changed = sum(str(field.value() or "") not in ("", USUAL) for field in fields)
-        return Group("Priority and limits", fields, changed, any(field.errors for field in fields))
+        return Group(gettext("Priority and limits"), fields, changed, any(field.errors for field in fields))
 
     def basic(self) -> list[BoundField]:
         return [self[PREFIX + setting.name] for setting in self.schema if not setting.advanced]
@@ -176,7 +180,7 @@ class JobForm(forms.Form):
             settings = [setting for setting in advanced if setting.group == title]
             fields = [self[PREFIX + setting.name] for setting in settings]
             changed = sum(self.value(setting) != setting.default for setting in settings)
-            yield Group(title, fields, changed, any(field.errors for field in fields))
+            yield Group(gettext(title), fields, changed, any(field.errors for field in fields))
 
     def value(self, setting: Setting) -> Any:
         """The value that the form shows for a setting: typed if it can be, else as it was written."""
@@ -194,8 +198,8 @@ class JobForm(forms.Form):
             before, now = parent.get(setting.name, setting.default), self.value(setting)
             if before != now:
                 was, shown = (_said(value) for value in (before, now))
-                self.fields[PREFIX + setting.name].was = was or "empty"  # type: ignore[attr-defined]
-                found.append((setting.label, was, shown))
+                self.fields[PREFIX + setting.name].was = was or gettext("empty")  # type: ignore[attr-defined]
+                found.append((gettext(setting.label), was, shown))
         return found
 
     def problems_add(self, error: ValidationError) -> None:
@@ -224,7 +228,7 @@ class JobForm(forms.Form):
 
 def setting_field(setting: Setting) -> forms.Field:
     """The field for one setting. Numbers are typed as text: a browser drops a slip in a number field in silence."""
-    common: dict[str, Any] = {"required": False, "label": setting.label, "help_text": _help(setting)}
+    common: dict[str, Any] = {"required": False, "label": gettext(setting.label), "help_text": _help(setting)}
     attributes = {"placeholder": _written(setting.default), "autocomplete": "off"}
     if setting.type == "boolean":
         return forms.BooleanField(**common)
@@ -266,8 +270,11 @@ def datasets_listed(choice: JobChoice) -> list[tuple[int, str]]:
 
 def dataset_line(dataset: Dataset, images: object) -> str:
     """A dataset as one line of a list."""
-    counted = f", {int(images):,} images" if isinstance(images, int | str) and str(images).isdigit() else ""
-    return plain_text(f"{dataset.name}: {dataset.task_type}, {len(dataset.classes)} classes{counted}")
+    told = {"name": dataset.name, "task": dataset.task_type, "classes": len(dataset.classes)}
+    if not (isinstance(images, int | str) and str(images).isdigit()):
+        return plain_text(gettext("%(name)s: %(task)s, %(classes)s classes") % told)
+    told["images"] = f"{int(images):,}"
+    return plain_text(gettext("%(name)s: %(task)s, %(classes)s classes, %(images)s images") % told)
 
 
 def _schema(choice: JobChoice) -> list[Setting]:
@@ -281,7 +288,7 @@ def _shown(value: Any) -> Any:
 
 def _said(value: Any) -> str:
     """A value in a sentence."""
-    return ("on" if value else "off") if isinstance(value, bool) else plain_text(str(_shown(value)))
+    return (gettext("on") if value else gettext("off")) if isinstance(value, bool) else plain_text(str(_shown(value)))
 
 
 def _written(value: Any) -> str:
@@ -293,10 +300,13 @@ def _written(value: Any) -> str:
 
 def _help(setting: Setting) -> str:
     low, high = (_written(limit) for limit in (setting.minimum, setting.maximum))
+    limits = ""
     if low and high:
-        return f"{setting.help} From {low} to {high}."
-    limit = f" At least {low}." if low else f" At most {high}." if high else ""
-    return f"{setting.help}{limit}"
+        limits = gettext("From %(low)s to %(high)s.") % {"low": low, "high": high}
+    elif low or high:
+        limits = (gettext("At least %(limit)s.") if low else gettext("At most %(limit)s.")) % {"limit": low or high}
+    told = gettext(setting.help)
+    return f"{told} {limits}" if limits else told
 
 
 def _sentence(text: str, name: str) -> str:

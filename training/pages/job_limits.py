@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
+from django.utils.translation import gettext
 
 from training.jobs.document import PRIORITIES
 from training.models import Priority, TrainingJob
@@ -19,19 +20,21 @@ def limits_fields(choice: JobChoice) -> dict[str, forms.Field]:
     """The fields. `high` is offered to those who may give it; whether a limit is one, `job_create` says."""
     high = allowed(choice.user, Action.USE_HIGH_PRIORITY, choice.organization)
     offered = [name for name in PRIORITIES if high or name != "high"]
-    told = "" if high else " High is given by managers."
+    told = gettext("Among the jobs that wait for the same machines.")
     return {
         "priority": forms.ChoiceField(
             required=False,
             initial=USUAL,
             choices=[(name, Priority[name.upper()].label) for name in reversed(offered)],
-            help_text=f"Among the jobs that wait for the same machines.{told}",
+            help_text=told if high else f"{told} {gettext('High is given by managers.')}",
         ),
-        "time_limit_hours": _number("Time limit, hours", f"{settings.TIME_LIMIT_HOURS:g}", "For one attempt."),
+        "time_limit_hours": _number(
+            gettext("Time limit, hours"), f"{settings.TIME_LIMIT_HOURS:g}", gettext("For one attempt.")
+        ),
         "memory_limit_gb": _number(
-            "Memory limit, GB",
-            f"{settings.MEMORY_LIMIT_GB:g}" if settings.MEMORY_LIMIT_GB else "none",
-            "Of the trainer and all that it starts; 1 GB is 10⁹ bytes.",
+            gettext("Memory limit, GB"),
+            f"{settings.MEMORY_LIMIT_GB:g}" if settings.MEMORY_LIMIT_GB else gettext("none"),
+            gettext("Of the trainer and all that it starts; 1 GB is 10⁹ bytes."),
         ),
     }
 
@@ -66,4 +69,9 @@ def _read(text: str) -> float | int | str:
 
 def _number(label: str, usual: str, told: str) -> forms.FloatField:
     widget = forms.TextInput({"placeholder": usual, "autocomplete": "off", "inputmode": "decimal"})
-    return forms.FloatField(required=False, label=label, widget=widget, help_text=f"{told} Empty: {usual}.")
+    return forms.FloatField(
+        required=False,
+        label=label,
+        widget=widget,
+        help_text=f"{told} {gettext('Empty: %(usual)s.') % {'usual': usual}}",
+    )

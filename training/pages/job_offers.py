@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext
+
 from training.jobs.presets import presets_visible
 from training.models import JobPreset
 from training.pages.job_choice import JobChoice
@@ -31,7 +33,7 @@ def offers_of(choice: JobChoice) -> list[Offer]:
     own = [one for one in trainer.presets if not one.tasks or choice.task in one.tasks]
     rows = presets_visible(choice.user, choice.organization.pk)
     kept = rows.filter(trainer=trainer.name, task_type=choice.task).order_by("name")[:100]
-    found = [Offer(f"builtin:{one.name}", one.name, one.help, one.settings) for one in own]
+    found = [Offer(f"builtin:{one.name}", gettext(one.name), gettext(one.help), one.settings) for one in own]
     anybodys = allowed(choice.user, Action.EDIT_PRESET, choice.organization)
     for one in kept:
         may = anybodys or allowed_own(choice, one)

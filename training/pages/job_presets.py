@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
 from training.jobs import presets
@@ -36,7 +37,7 @@ def preset_save(request: HttpRequest) -> HttpResponseBase:
         made = presets.preset_save(choice.organization, trainer.name, choice.task, name, config, choice.user)
     except ValidationError as error:
         return _refused(request, form, error)
-    messages.success(request, f"The settings are kept as “{plain_text(made.name)}”.")
+    messages.success(request, gettext("The settings are kept as “%(name)s”.") % {"name": plain_text(made.name)})
     return _form_again(request, str(made.pk))
 
 
@@ -48,11 +49,15 @@ def preset_update(request: HttpRequest, preset_id: int) -> HttpResponseBase:
     form = JobForm(JobChoice.read(person(request), request.POST.dict()), request.POST)
     try:
         if form.choice.trainer is None or form.choice.trainer.name != preset.trainer:
-            raise ValidationError(f"The preset is one of the trainer {preset.trainer}.")
+            raise ValidationError(
+                gettext("The preset is one of the trainer %(trainer)s.") % {"trainer": preset.trainer}
+            )
         presets.preset_update(preset, _settings(form))
     except ValidationError as error:
         return _refused(request, form, error)
-    messages.success(request, f"“{plain_text(preset.name)}” has the settings of this form now.")
+    messages.success(
+        request, gettext("“%(name)s” has the settings of this form now.") % {"name": plain_text(preset.name)}
+    )
     return _form_again(request, str(preset.pk))
 
 
@@ -61,7 +66,7 @@ def preset_update(request: HttpRequest, preset_id: int) -> HttpResponseBase:
 def preset_delete(request: HttpRequest, preset_id: int) -> HttpResponseBase:
     preset = _preset_for(request, preset_id)
     presets.preset_delete(preset)
-    messages.success(request, f"The preset “{plain_text(preset.name)}” is gone.")
+    messages.success(request, gettext("The preset “%(name)s” is gone.") % {"name": plain_text(preset.name)})
     return _form_again(request, "")
 
 
@@ -85,7 +90,7 @@ def _settings(form: JobForm) -> dict[str, Any]:
 
 def _refused(request: HttpRequest, form: JobForm, error: ValidationError) -> HttpResponseBase:
     form.problems_add(error)
-    return form_page(request, form, None, "The preset was not saved.")
+    return form_page(request, form, None, gettext("The preset was not saved."))
 
 
 def _form_again(request: HttpRequest, preset: str) -> HttpResponseBase:

@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponseBase, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_POST
 
 from training.jobs.bulk import MOST, OF_DELETED, Bulk, bulk_preview, jobs_bulk
@@ -144,14 +145,16 @@ def _confirmation(request: HttpRequest, verb: Bulk, jobs: list[TrainingJob], bac
 
 def _verb(text: str) -> Bulk:
     if text not in list(Bulk):
-        raise QueryRefused(f"action: {text[:60]!r} is none of {', '.join(Bulk)}.")
+        raise QueryRefused(
+            gettext("action: %(text)s is none of %(bulk)s.") % {"text": repr(text[:60]), "bulk": ", ".join(Bulk)}
+        )
     return Bulk(text)
 
 
 def _ids(params: Params, name: str, most: int) -> list[int]:
     texts = params.getlist(name)
     if len(texts) > most or not all(text.isascii() and text.isdigit() and len(text) < 19 for text in texts):
-        raise QueryRefused(f"{name}: at most {most} numbers of jobs.")
+        raise QueryRefused(gettext("%(name)s: at most %(most)s numbers of jobs.") % {"name": name, "most": most})
     return list(dict.fromkeys(map(int, texts)))
 
 

@@ -7,6 +7,8 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from training.models import Organization, User
@@ -16,13 +18,13 @@ from training.people.roles import Action, organizations_where, require
 
 
 class KeyForm(forms.Form):
-    name = forms.CharField(max_length=80, help_text="What it is for, such as “nightly evaluation”.")
-    organization = forms.ModelChoiceField(Organization.objects.none(), empty_label=None)
-    scope = forms.ChoiceField(label="May", choices=[("read", "read"), ("write", "read and write")])
+    name = forms.CharField(label=_("Name"), max_length=80, help_text=_("What it is for, such as “nightly evaluation”."))
+    organization = forms.ModelChoiceField(Organization.objects.none(), empty_label=None, label=_("Organization"))
+    scope = forms.ChoiceField(label=_("May"), choices=[("read", _("read")), ("write", _("read and write"))])
     days = forms.TypedChoiceField(
-        label="Good for",
+        label=_("Good for"),
         coerce=int,
-        choices=[(30, "30 days"), (90, "90 days"), (365, "a year"), (0, "ever, until revoked")],
+        choices=[(30, _("30 days")), (90, _("90 days")), (365, _("a year")), (0, _("ever, until revoked"))],
         initial=90,
     )
 
@@ -67,7 +69,7 @@ def key_revoke(request: HttpRequest, key_id: int) -> HttpResponseBase:
     if key is None:
         raise Http404("No such key.")
     keys.key_revoke(key)
-    messages.success(request, f"The key “{key.name}” no longer opens anything.")
+    messages.success(request, gettext("The key “%(name)s” no longer opens anything.") % {"name": key.name})
     return redirect("key-list")
 
 

@@ -13,6 +13,7 @@ from training.labeler.importing import LABELER, labeler_import_ask
 from training.models import DatasetImport
 from training.pages.doors import person, signed_in
 from training.people.roles import Action, organizations_where
+from training.said import said
 
 
 @require_GET
@@ -29,7 +30,7 @@ def labeler_datasets(request: HttpRequest) -> HttpResponseBase:
         imported = {one.source: one for one in mine.order_by("id").select_related("dataset")}
         context |= {"rows": [(one, imported.get(one.id)) for one in found]}
     except LabelerError as error:
-        context |= {"trouble": str(error)}
+        context |= {"trouble": said(str(error))}
     return render(request, "training/_labeler.html", context)
 
 
@@ -46,6 +47,6 @@ def labeler_import(request: HttpRequest) -> HttpResponseBase:
     try:
         asked = labeler_import_ask(choices[wanted], request.POST.get("dataset", "")[:100], user)
     except (LabelerError, ValidationError) as error:
-        messages.warning(request, " ".join(getattr(error, "messages", [str(error)])))
+        messages.warning(request, " ".join(getattr(error, "messages", [said(str(error))])))
         return redirect("dataset-list")
     return redirect("import-page", import_id=asked.pk)

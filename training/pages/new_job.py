@@ -8,6 +8,7 @@ from uuid import uuid4
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
@@ -101,9 +102,7 @@ def _idempotency_key(said: dict[str, Any]) -> str | None:
     return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def form_page(
-    request: HttpRequest, form: JobForm, source: TrainingJob | None, refused: str = "The job was not created."
-) -> HttpResponseBase:
+def form_page(request: HttpRequest, form: JobForm, source: TrainingJob | None, refused: str = "") -> HttpResponseBase:
     """The page of the form; `refused` is said above what is wrong in it."""
     projects = Project.objects.filter(organization=form.choice.organization, archived_at=None).order_by("name")
     named = plain_text(str(form["project"].value() or ""))
@@ -111,7 +110,7 @@ def form_page(
     weights = _weights(form.choice.user, str(form["checkpoint"].value() or ""))
     document, offers = document_of(form, weights), offers_of(form.choice)
     context = {
-        "refused": refused,
+        "refused": refused or gettext("The job was not created."),
         "document": document_write(document),
         "curl": curl_line(document),
         "same": request.GET.get("same") or request.POST.get("same") or "command",

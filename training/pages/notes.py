@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from training.models import TrainingJob, User
@@ -31,11 +32,12 @@ class NotesForm(forms.Form):
 
     use_required_attribute = False
     notes = forms.CharField(
+        label=_("Notes"),
         required=False,
         strip=False,
         max_length=NOTES_LENGTH + 1000,
         widget=forms.Textarea({"rows": 16, "class": "mono"}),
-        help_text="Markdown: # heading, **bold**, - list, [text](https://…), `code`, | tables |.",
+        help_text=_("Markdown: # heading, **bold**, - list, [text](https://…), `code`, | tables |."),
     )
     version = forms.IntegerField(min_value=0, max_value=2**31 - 1, widget=forms.HiddenInput)
 

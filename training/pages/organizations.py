@@ -11,6 +11,8 @@ from django.forms.models import model_to_dict
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from training.models import Membership, Organization, Role
@@ -26,19 +28,19 @@ from training.people.selectors import members_of, organization_keys, organizatio
 
 ROWS = 50
 TABS = (
-    ("organization-page", "Members", Action.SEE),
-    ("organization-keys", "API keys", Action.MANAGE_ALL_KEYS),
-    ("audit-page", "Audit log", Action.SEE_AUDIT_LOG),
+    ("organization-page", _("Members"), Action.SEE),
+    ("organization-keys", _("API keys"), Action.MANAGE_ALL_KEYS),
+    ("audit-page", _("Audit log"), Action.SEE_AUDIT_LOG),
 )
 
 
 class NameForm(CardForm):
-    organization = forms.CharField(label="Name", max_length=120)
+    organization = forms.CharField(label=_("Name"), max_length=120)
 
 
 class InviteForm(CardForm):
-    email = forms.EmailField(label="E-mail address", max_length=254)
-    role = forms.ChoiceField()
+    email = forms.EmailField(label=_("E-mail address"), max_length=254)
+    role = forms.ChoiceField(label=_("Role"))
 
     def __init__(self, roles: list[Role], *args: Any) -> None:
         super().__init__(*args, initial={"role": Role.STANDARD_ENGINEER}, auto_id="invite-%s")
@@ -56,7 +58,7 @@ def organization_index(request: HttpRequest) -> HttpResponseBase:
     form = NameForm(said(request))
     if request.method == "POST":
         if not settings.SIGN_UP_OPEN:
-            raise PermissionDenied("Organizations are made by the operator.")
+            raise PermissionDenied(gettext("Organizations are made by the operator."))
         if form.is_valid():
             limit_take("organization", target=f"account {user.pk}")
             made = members.organization_make(form.cleaned_data["organization"], by=user)
@@ -110,7 +112,7 @@ def organization_rename(request: HttpRequest, organization_id: int) -> HttpRespo
     require(person(request), Action.MANAGE_ORGANIZATION, organization)
     try:
         members.organization_rename(organization, request.POST.get("organization", ""), by=person(request))
-        messages.success(request, "Renamed.")
+        messages.success(request, gettext("Renamed."))
     except ValidationError as error:
         messages.warning(request, " ".join(error.messages))
     return redirect("organization-page", organization_id=organization.pk)
@@ -125,9 +127,11 @@ def member_role(request: HttpRequest, organization_id: int, user_id: int) -> Htt
     role = request.POST.get("role", "")
     try:
         if role not in Role.values:
-            raise ValidationError("There is no such role.")
+            raise ValidationError(gettext("There is no such role."))
         members.member_role(organization, member.user, Role(role), by=person(request))
-        messages.success(request, f"{member.user} is {Role(role).label.lower()} now.")
+        messages.success(
+            request, gettext("%(user)s is %(label)s now.") % {"user": member.user, "label": Role(role).label.lower()}
+        )
     except (members.LastAdmin, ValidationError) as error:
         messages.warning(request, " ".join(getattr(error, "messages", [str(error)])))
     return redirect("organization-page", organization_id=organization.pk)
@@ -148,9 +152,9 @@ def member_remove(request: HttpRequest, organization_id: int, user_id: int) -> H
         messages.warning(request, str(error))
         return redirect("organization-page", organization_id=organization.pk)
     if member.user_id == user.pk:
-        messages.success(request, f"You have left {organization}.")
+        messages.success(request, gettext("You have left %(organization)s.") % {"organization": organization})
         return redirect("organization-list")
-    messages.success(request, f"{member.user} is no longer a member.")
+    messages.success(request, gettext("%(user)s is no longer a member.") % {"user": member.user})
     return redirect("organization-page", organization_id=organization.pk)
 
 
@@ -175,7 +179,10 @@ def key_end(request: HttpRequest, organization_id: int, key_id: int) -> HttpResp
     if key is None:
         raise Http404("No such key.")
     key_revoke(key, by=person(request))
-    messages.success(request, f"The key “{key.name}” of {key.user} no longer opens anything.")
+    messages.success(
+        request,
+        gettext("The key “%(name)s” of %(user)s no longer opens anything.") % {"name": key.name, "user": key.user},
+    )
     return redirect("organization-keys", organization_id=organization.pk)
 
 

@@ -15,6 +15,8 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.utils.http import urlsafe_base64_decode
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
@@ -35,14 +37,14 @@ class SignInForm(AuthenticationForm):
     """Name or e-mail, and password; every refusal reads the same."""
 
     error_messages = {
-        "invalid_login": "That name and password don't belong together. Both tell upper from lower case.",
-        "inactive": "That name and password don't belong together. Both tell upper from lower case.",
+        "invalid_login": _("That name and password don't belong together. Both tell upper from lower case."),
+        "inactive": _("That name and password don't belong together. Both tell upper from lower case."),
     }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.label_suffix = ""
-        self.fields["username"].label = "Name or e-mail"
+        self.fields["username"].label = gettext("Name or e-mail")
         self.fields["username"].widget.attrs["maxlength"] = "254"  # an address may be longer than a name
 
 
@@ -84,7 +86,9 @@ class AccountForm(CardForm):
 
 class SignUpForm(AccountForm):
     organization = forms.CharField(
-        label="Organization", max_length=120, help_text="Your team's name; you are its admin, and invite the others."
+        label=_("Organization"),
+        max_length=120,
+        help_text=_("Your team's name; you are its admin, and invite the others."),
     )
 
 
@@ -96,16 +100,31 @@ def sign_up(request: HttpRequest) -> HttpResponseBase:
     if request.user.is_authenticated:
         return redirect("home")
     if not settings.SIGN_UP_OPEN:
-        text = "Accounts are made by invitation only. Ask an admin or a manager of your organization to invite you."
-        return card(request, "By invitation only", text=text, status=403, links=[("Sign in", reverse("sign-in"))])
+        text = gettext(
+            "Accounts are made by invitation only. Ask an admin or a manager of your organization to invite you."
+        )
+        return card(
+            request,
+            gettext("By invitation only"),
+            text=text,
+            status=403,
+            links=[(gettext("Sign in"), reverse("sign-in"))],
+        )
     form = EmailForm(said(request))
     if form.is_valid():
         email = form.cleaned_data["email"]
         limit_take("sign-up", target=email, source=address_of(request))
         accounts.sign_up_ask(email)
         return _letter_sent(request, email)
-    text = "We send you a letter with a link. Nothing is made before you open it."
-    return card(request, "Sign up", "Send the letter", form, text=text, links=[("Sign in instead", reverse("sign-in"))])
+    text = gettext("We send you a letter with a link. Nothing is made before you open it.")
+    return card(
+        request,
+        gettext("Sign up"),
+        gettext("Send the letter"),
+        form,
+        text=text,
+        links=[(gettext("Sign in instead"), reverse("sign-in"))],
+    )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -118,7 +137,7 @@ def sign_up_finish(request: HttpRequest, token: str) -> HttpResponseBase:
         email = accounts.sign_up_email(token)
     except accounts.LinkGone:
         limit_take("link", source=address_of(request))
-        return link_gone(request, advice="If you have made the account, sign in. Else sign up again.")
+        return link_gone(request, advice=gettext("If you have made the account, sign in. Else sign up again."))
     form = SignUpForm(said(request))
     if form.is_valid():
         clean = form.cleaned_data
@@ -129,9 +148,15 @@ def sign_up_finish(request: HttpRequest, token: str) -> HttpResponseBase:
             form.refuse(error)
         else:
             enter(request, user)
-            messages.success(request, "Your account is there. Invite your colleagues here.")
+            messages.success(request, gettext("Your account is there. Invite your colleagues here."))
             return redirect("organization-page", organization_id=organization.pk)
-    return card(request, "Your account", "Make the account", form, text=f"The address {email} is proved.")
+    return card(
+        request,
+        gettext("Your account"),
+        gettext("Make the account"),
+        form,
+        text=gettext("The address %(email)s is proved.") % {"email": email},
+    )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -145,12 +170,19 @@ def password_reset(request: HttpRequest) -> HttpResponseBase:
         limit_take("reset", target=email, source=address_of(request))
         accounts.password_reset_ask(email)
         return _letter_sent(request, email)
-    text = "If the address has an account, a letter with a link goes to it."
-    return card(request, "New password", "Send the letter", form, text=text, links=[("Sign in", reverse("sign-in"))])
+    text = gettext("If the address has an account, a letter with a link goes to it.")
+    return card(
+        request,
+        gettext("New password"),
+        gettext("Send the letter"),
+        form,
+        text=text,
+        links=[(gettext("Sign in"), reverse("sign-in"))],
+    )
 
 
 class NewPasswordForm(CardForm):
-    password = password_field("New password")
+    password = password_field(_("New password"))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -166,7 +198,7 @@ def password_reset_confirm(request: HttpRequest, user_key: str, token: str) -> H
     kept = request.session.get(INTERNAL_RESET_SESSION_TOKEN, "")
     if token != ASK or user is None or not default_token_generator.check_token(user, kept):
         limit_take("link", source=address_of(request))
-        return link_gone(request, advice="Ask for a new letter.")
+        return link_gone(request, advice=gettext("Ask for a new letter."))
     form = NewPasswordForm(said(request))
     if form.is_valid():
         try:
@@ -175,15 +207,21 @@ def password_reset_confirm(request: HttpRequest, user_key: str, token: str) -> H
             form.refuse(error)
         else:
             del request.session[INTERNAL_RESET_SESSION_TOKEN]
-            messages.success(request, "The new password is set. Sign in with it.")
+            messages.success(request, gettext("The new password is set. Sign in with it."))
             return redirect("sign-in")
-    return card(request, "New password", "Set the password", form, text=f"For {user.get_username()}.")
+    return card(
+        request,
+        gettext("New password"),
+        gettext("Set the password"),
+        form,
+        text=gettext("For %(user)s.") % {"user": user.get_username()},
+    )
 
 
 def admin_sign_in(request: HttpRequest) -> HttpResponseBase:
     """The admin's own sign-in is ours, with its limits; who is signed in and no superuser is refused."""
     if request.user.is_authenticated:
-        raise PermissionDenied("The admin site is for superusers.")
+        raise PermissionDenied(gettext("The admin site is for superusers."))
     return redirect(f"{reverse('sign-in')}?{request.GET.urlencode()}")
 
 
@@ -193,8 +231,10 @@ def enter(request: HttpRequest, user: User) -> None:
 
 
 def _letter_sent(request: HttpRequest, email: str) -> HttpResponse:
-    text = f"We have sent a letter to {email}. It may take some minutes; look among unwanted mail as well."
-    return card(request, "Look at your mail", text=text, links=[("Sign in", reverse("sign-in"))])
+    text = gettext(
+        "We have sent a letter to %(email)s. It may take some minutes; look among unwanted mail as well."
+    ) % {"email": email}
+    return card(request, gettext("Look at your mail"), text=text, links=[(gettext("Sign in"), reverse("sign-in"))])
 
 
 def _user_of(user_key: str) -> User | None:

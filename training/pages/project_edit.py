@@ -8,6 +8,8 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from training.models import Organization, Project, User
@@ -27,12 +29,15 @@ class ProjectForm(forms.Form):
     """A project's name and what it is about; limits are the service's."""
 
     use_required_attribute = False
-    name = forms.CharField(max_length=services.NAME_LENGTH, widget=forms.TextInput({"autocomplete": "off"}))
+    name = forms.CharField(
+        label=_("Name"), max_length=services.NAME_LENGTH, widget=forms.TextInput({"autocomplete": "off"})
+    )
     description = forms.CharField(
+        label=_("Description"),
         required=False,
         max_length=services.DESCRIPTION_LENGTH,
         widget=forms.Textarea({"rows": 4}),
-        help_text="What it is about, for those who find it later.",
+        help_text=_("What it is about, for those who find it later."),
     )
 
 
@@ -44,15 +49,17 @@ class ProjectEditForm(ProjectForm):
         min_value=0,
         max_value=MOST,
         widget=forms.TextInput({"inputmode": "numeric"}),
-        label="Periodic checkpoints that stay",
-        help_text="Of each ended job the newest so many; empty: as the organization says. Best and last always stay.",
+        label=_("Periodic checkpoints that stay"),
+        help_text=_(
+            "Of each ended job the newest so many; empty: as the organization says. Best and last always stay."
+        ),
     )
 
 
 class NewProjectForm(ProjectForm):
     """The same, in one of the organizations in which the person makes projects."""
 
-    organization = forms.ModelChoiceField(Organization.objects.none(), empty_label=None)
+    organization = forms.ModelChoiceField(Organization.objects.none(), empty_label=None, label=_("Organization"))
     field_order = ["organization", "name", "description"]
 
     def __init__(self, choices: list[Organization], data: Any = None) -> None:
@@ -83,7 +90,7 @@ def project_new(request: HttpRequest) -> HttpResponseBase:
             return redirect("project-page", project_id=made.pk)
         except ValidationError as error:
             errors_put(form, error)
-    context = {"form": form, "title": "New project", "button": "Create project"}
+    context = {"form": form, "title": gettext("New project"), "button": gettext("Create project")}
     return render(request, "training/form_page.html", context, status=422 if form.errors else 200)
 
 
@@ -105,8 +112,8 @@ def project_edit(request: HttpRequest, project_id: int) -> HttpResponseBase:
             errors_put(form, error)
     context = {
         "form": form,
-        "title": "Edit project",
-        "button": "Save",
+        "title": gettext("Edit project"),
+        "button": gettext("Save"),
         "project": project,
         "memberships": members.project_members(project),
         "candidates": members.project_candidates(project)[:CANDIDATES],
@@ -122,7 +129,12 @@ def project_archive(request: HttpRequest, project_id: int) -> HttpResponseBase:
     archived = request.POST.get("archived") != "no"
     services.project_archive(project, archived, by=person(request))
     name = plain_text(project.name)
-    messages.success(request, f"{name} is archived: it takes no new jobs." if archived else f"{name} is back.")
+    messages.success(
+        request,
+        gettext("%(name)s is archived: it takes no new jobs.") % {"name": name}
+        if archived
+        else gettext("%(name)s is back.") % {"name": name},
+    )
     return redirect("project-page", project_id=project_id)
 
 
@@ -134,7 +146,7 @@ def project_member_add(request: HttpRequest, project_id: int) -> HttpResponseBas
     user = User.objects.filter(pk=int(wanted)).first() if wanted.isdecimal() and len(wanted) < 19 else None
     try:
         if user is None:
-            raise ValidationError({"user": "There is no such member of the organization."})
+            raise ValidationError({"user": gettext("There is no such member of the organization.")})
         members.project_member_add(project, user, by=person(request))
     except ValidationError as error:
         messages.warning(request, " ".join(error.messages))

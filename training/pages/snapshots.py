@@ -2,6 +2,7 @@
 
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET
 
 from training.datasets.difference import snapshot_difference
@@ -19,12 +20,12 @@ def snapshot_compare(request: HttpRequest, snapshot_id: int, other_id: int) -> H
     try:
         difference = snapshot_difference(before, after)
     except ObjectMissing as error:
-        raise Http404("The list of a snapshot's files is gone.") from error
+        raise Http404(gettext("The list of a snapshot's files is gone.")) from error
     kinds = [
-        ("Added", difference.added, after.dataset_id),
-        ("Removed", difference.removed, before.dataset_id),
-        ("Changed", difference.changed, after.dataset_id),
-        ("Moved to another split", difference.moved, after.dataset_id),
+        (gettext("Added"), difference.added, after.dataset_id),
+        (gettext("Removed"), difference.removed, before.dataset_id),
+        (gettext("Changed"), difference.changed, after.dataset_id),
+        (gettext("Moved to another split"), difference.moved, after.dataset_id),
     ]
     splits = list(dict.fromkeys([*before.split_counts, *after.split_counts]))
     context = {

@@ -6,6 +6,7 @@ from django.core.paginator import Paginator
 from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_POST
 
 from training.models import Checkpoint, PretrainedWeights
@@ -53,7 +54,7 @@ def weights_remove(request: HttpRequest, weights_id: int) -> HttpResponseBase:
     except WeightsInUse as refusal:
         messages.warning(request, str(refusal))
     else:
-        messages.success(request, f"{weights.name} was deleted.")
+        messages.success(request, gettext("%(name)s was deleted.") % {"name": weights.name})
     return redirect("weights-list")
 
 
@@ -70,10 +71,10 @@ def checkpoint_keep(request: HttpRequest, checkpoint_id: int) -> HttpResponseBas
     try:
         weights = weights_of_checkpoint(checkpoint, user, f"{job.name[:90]} #{job.pk} {checkpoint.kind}")
     except ObjectMissing:
-        messages.warning(request, "The checkpoint's file is gone.")
+        messages.warning(request, gettext("The checkpoint's file is gone."))
     except ValidationError as error:
         messages.warning(request, " ".join(error.messages))
     else:
-        messages.success(request, f"{weights.name} was kept: new jobs can begin from it.")
+        messages.success(request, gettext("%(name)s was kept: new jobs can begin from it.") % {"name": weights.name})
         return redirect("weights-list")
     return redirect("job-page", job_id=job.pk)

@@ -4,6 +4,7 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_POST
 
 from training.jobs.draining import worker_drain, worker_undrain
@@ -35,7 +36,7 @@ def worker_list(request: HttpRequest) -> HttpResponseBase:
 def drain(request: HttpRequest, worker_id: int) -> HttpResponseBase:
     worker = _worker(request, worker_id)
     worker_drain(worker)
-    messages.success(request, f"{worker} finishes what it runs and takes no more jobs.")
+    messages.success(request, gettext("%(worker)s finishes what it runs and takes no more jobs.") % {"worker": worker})
     return redirect("worker-list")
 
 
@@ -44,14 +45,14 @@ def drain(request: HttpRequest, worker_id: int) -> HttpResponseBase:
 def undrain(request: HttpRequest, worker_id: int) -> HttpResponseBase:
     worker = _worker(request, worker_id)
     worker_undrain(worker)
-    messages.success(request, f"{worker} takes jobs again.")
+    messages.success(request, gettext("%(worker)s takes jobs again.") % {"worker": worker})
     return redirect("worker-list")
 
 
 def _worker(request: HttpRequest, worker_id: int) -> Worker:
     """The worker, for those who look after the machines: they are no organization's."""
     if not sees_everything(person(request)):
-        raise PermissionDenied("Only administrators of the site may do that to a worker.")
+        raise PermissionDenied(gettext("Only administrators of the site may do that to a worker."))
     worker = Worker.objects.filter(pk=worker_id).first()
     if worker is None:
         raise Http404("No such worker.")

@@ -15,6 +15,7 @@ from django.db import IntegrityError, transaction
 from django.urls import reverse
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
+from django.utils.translation import gettext
 
 from training.models import Organization, Role, User
 from training.people.audit import audit
@@ -46,7 +47,7 @@ def account_of(email: str) -> User | None:
 def sign_up_ask(email: str) -> None:
     """Send a letter to this address: how to go on, or that it has an account. PermissionDenied if sign-up is closed."""
     if not settings.SIGN_UP_OPEN:
-        raise PermissionDenied("Accounts are made by invitation only.")
+        raise PermissionDenied(gettext("Accounts are made by invitation only."))
     if reader := account_of(email):
         addresses = {"sign_in": link(reverse("sign-in")), "reset": link(reverse("password-reset"))}
         mail_later(email, "account_exists", reader, **addresses)
@@ -84,7 +85,7 @@ def account_make(new: NewAccount) -> User:
             user.save()
             audit("account.create", user, by=user, new={"name": user.username, "email": user.email})
     except IntegrityError as error:  # the same name, or the same link, at the same time
-        raise ValidationError({"username": "This name is not free. Take another."}) from error
+        raise ValidationError({"username": gettext("This name is not free. Take another.")}) from error
     return user
 
 
@@ -110,7 +111,7 @@ def password_reset(user: User, password: str) -> None:
 def password_change(user: User, old: str, password: str) -> None:
     """A new password by its owner, who knows the old one. Raises ValidationError with a message per field."""
     if not user.check_password(old):
-        raise ValidationError({"old_password": "That is not the present password."})
+        raise ValidationError({"old_password": gettext("That is not the present password.")})
     _password_checked(user, password)
     password_set(user, password, "change")
 
@@ -181,7 +182,7 @@ def name_change(user: User, username: str, first_name: str, last_name: str) -> N
             user.save(update_fields=names)
             audit("account.name", user, by=user, old=old, new=new)
     except IntegrityError as error:
-        raise ValidationError({"username": "This name is not free. Take another."}) from error
+        raise ValidationError({"username": gettext("This name is not free. Take another.")}) from error
 
 
 def _read(token: str, salt: str) -> object:
@@ -195,13 +196,13 @@ def _read(token: str, salt: str) -> object:
 def _name_problems(user: User) -> dict[str, list[str]]:
     problems: dict[str, list[str]] = {}
     if "@" in user.username:
-        problems["username"] = ["A name without @, so that nobody's e-mail address becomes a name."]
+        problems["username"] = [gettext("A name without @, so that nobody's e-mail address becomes a name.")]
     try:
         user.clean_fields(exclude=["password", "email"])
     except ValidationError as error:
         problems |= error.message_dict
     if User.objects.filter(username=user.username).exclude(pk=user.pk).exists():
-        problems["username"] = ["This name is not free. Take another."]
+        problems["username"] = [gettext("This name is not free. Take another.")]
     return problems
 
 

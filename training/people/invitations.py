@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from training.models import Invitation, Organization, Role, User
 from training.people.accounts import LinkGone, NewAccount, account_make, account_of
@@ -36,7 +37,9 @@ def invitation_create(
     """
     email = _email_checked(organization, email)
     if by is not None and role not in roles_to_give(by, organization):
-        raise PermissionDenied(f"Your role does not allow you to invite somebody as {role.label.lower()}.")
+        raise PermissionDenied(
+            gettext("Your role does not allow you to invite somebody as %(label)s.") % {"label": role.label.lower()}
+        )
     secret = secrets.token_urlsafe(32)
     try:
         with transaction.atomic():
@@ -52,7 +55,7 @@ def invitation_create(
             )
             audit("invitation.create", made, by=by, new={"email": email, "role": role, "expires_at": made.expires_at})
     except IntegrityError as error:
-        raise ValidationError({"email": "Somebody else has just invited this address."}) from error
+        raise ValidationError({"email": gettext("Somebody else has just invited this address.")}) from error
     return made, _page(secret)
 
 
@@ -168,5 +171,5 @@ def _email_checked(organization: Organization, email: str) -> str:
     except ValidationError as error:
         raise ValidationError({"email": error.messages}) from error
     if organization.members.filter(email__iexact=email).exists():
-        raise ValidationError({"email": "Somebody with this address is a member already."})
+        raise ValidationError({"email": gettext("Somebody with this address is a member already.")})
     return email

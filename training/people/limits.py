@@ -6,6 +6,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from training.models import TryCount
 
@@ -16,7 +17,9 @@ class TooMany(Exception):
     """It was tried too often. After `seconds` it may be tried again."""
 
     def __init__(self, seconds: int) -> None:
-        super().__init__(f"Too many tries. Wait {-(-seconds // 60)} minutes, then try again.")
+        super().__init__(
+            gettext("Too many tries. Wait %(seconds)s minutes, then try again.") % {"seconds": -(-seconds // 60)}
+        )
         self.seconds = seconds
 
 

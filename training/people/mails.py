@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.template.loader import render_to_string
-from django.utils.translation import get_language, override
+from django.utils.translation import get_language, gettext, override
 
 from training.models import User
 from training.templatetags.text import plain_text
@@ -64,4 +64,6 @@ def _send(message: EmailMessage) -> None:
         message.send()
     except (OSError, ValueError) as error:  # smtplib's errors are OSErrors; a bad header is a ValueError
         logger.warning("The mail server refused: %s", error)
-        raise MailError("The mail could not be sent. The operator finds the reason in the server's log.") from error
+        raise MailError(
+            gettext("The mail could not be sent. The operator finds the reason in the server's log.")
+        ) from error

@@ -3,6 +3,7 @@
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.utils.text import slugify
+from django.utils.translation import gettext
 
 from training.models import Membership, Organization, ProjectMembership, Role, User
 from training.people.audit import audit, audit_changes
@@ -14,7 +15,7 @@ class LastAdmin(Exception):
     """An organization without an admin could be managed by nobody; the message is for the person who tried."""
 
     def __init__(self) -> None:
-        super().__init__("This is the last admin. Make somebody else an admin first.")
+        super().__init__(gettext("This is the last admin. Make somebody else an admin first."))
 
 
 def organization_make(name: str, by: User | None = None) -> Organization:
@@ -65,7 +66,9 @@ def member_remove(organization: Organization, user: User, by: User, role_most: R
     with transaction.atomic():
         member = _locked(organization, user)
         if user.pk != by.pk and not role_most.at_least(Role(member.role)):
-            raise PermissionDenied(f"Your role does not allow you to remove somebody who is {member.role}.")
+            raise PermissionDenied(
+                gettext("Your role does not allow you to remove somebody who is %(role)s.") % {"role": member.role}
+            )
         if member.role == Role.ADMIN:
             _another_admin(organization, user)
         ProjectMembership.objects.filter(user=user, project__organization=organization).delete()
@@ -89,7 +92,12 @@ def _another_admin(organization: Organization, user: User) -> None:
 def _name_checked(name: str) -> str:
     name = " ".join(name.split())
     if not 0 < len(name) <= NAME_LENGTH or "\x00" in name:
-        raise ValidationError({"organization": f"The name of an organization needs 1 to {NAME_LENGTH} characters."})
+        raise ValidationError(
+            {
+                "organization": gettext("The name of an organization needs 1 to %(most)s characters.")
+                % {"most": NAME_LENGTH}
+            }
+        )
     return name
 
 

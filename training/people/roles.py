@@ -12,6 +12,7 @@ from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
+from django.utils.translation import gettext, gettext_noop
 
 from training.models import Membership, Organization, Project, ProjectMembership, Role, User
 from training.people.origin import origin
@@ -20,48 +21,48 @@ from training.people.origin import origin
 class Action(StrEnum):
     """What a person may want to do; the value completes the sentence "Your role does not allow you to …"."""
 
-    SEE = "see this"
-    DOWNLOAD = "download tables and files"
-    CREATE_JOB = "create jobs"
-    START_JOB = "start this job"
-    CANCEL_JOB = "cancel this job"
-    RESTART_JOB = "restart this job"
-    PRIORITIZE_JOB = "change this job's priority"
-    USE_HIGH_PRIORITY = "give jobs a high priority"
-    TAG_JOB = "tag this job"
-    NOTE_JOB = "write notes on this job"
-    DELETE_JOB = "delete this job"
-    DELETE_CHECKPOINT = "delete checkpoints of this job"
-    ARCHIVE_JOB = "archive this job"
-    USE_ADVANCED_SETTINGS = "change advanced settings"
-    CREATE_SWEEP = "start sweeps"
-    IMPORT_DATASET = "import datasets"
-    DELETE_DATASET = "delete this dataset"
-    UPLOAD_WEIGHTS = "upload weights"
-    DELETE_WEIGHTS = "delete these weights"
-    EDIT_DATASET = "edit this dataset"
-    CANCEL_IMPORT = "cancel this import"
-    CREATE_EXPERIMENT = "create experiments"
-    EDIT_EXPERIMENT = "edit this experiment"
-    ARCHIVE_EXPERIMENT = "archive this experiment"
-    CREATE_PRESET = "save presets"
-    EDIT_PRESET = "change this preset"
-    EXPORT_MODEL = "export this model"
-    TEST_MODEL = "test this model"
-    CREATE_DEPLOYMENT = "deploy models"
-    USE_API_KEYS = "have API keys"
-    MANAGE_PROJECTS = "manage projects"
-    MANAGE_MEMBERS = "manage members"
-    INVITE = "invite people"
-    MANAGE_ALERTS = "manage alerts"
-    EDIT_PRICES = "edit the price list"
-    SEE_ANALYTICS = "see analytics"
-    CHANGE_ROLES = "change roles"
-    MANAGE_ALL_KEYS = "manage other people's API keys"
-    MANAGE_BACKENDS = "manage tracking tools"
-    MANAGE_TRAINERS = "manage trainers"
-    MANAGE_ORGANIZATION = "change this organization"
-    SEE_AUDIT_LOG = "see the audit log"
+    SEE = gettext_noop("see this")
+    DOWNLOAD = gettext_noop("download tables and files")
+    CREATE_JOB = gettext_noop("create jobs")
+    START_JOB = gettext_noop("start this job")
+    CANCEL_JOB = gettext_noop("cancel this job")
+    RESTART_JOB = gettext_noop("restart this job")
+    PRIORITIZE_JOB = gettext_noop("change this job's priority")
+    USE_HIGH_PRIORITY = gettext_noop("give jobs a high priority")
+    TAG_JOB = gettext_noop("tag this job")
+    NOTE_JOB = gettext_noop("write notes on this job")
+    DELETE_JOB = gettext_noop("delete this job")
+    DELETE_CHECKPOINT = gettext_noop("delete checkpoints of this job")
+    ARCHIVE_JOB = gettext_noop("archive this job")
+    USE_ADVANCED_SETTINGS = gettext_noop("change advanced settings")
+    CREATE_SWEEP = gettext_noop("start sweeps")
+    IMPORT_DATASET = gettext_noop("import datasets")
+    DELETE_DATASET = gettext_noop("delete this dataset")
+    UPLOAD_WEIGHTS = gettext_noop("upload weights")
+    DELETE_WEIGHTS = gettext_noop("delete these weights")
+    EDIT_DATASET = gettext_noop("edit this dataset")
+    CANCEL_IMPORT = gettext_noop("cancel this import")
+    CREATE_EXPERIMENT = gettext_noop("create experiments")
+    EDIT_EXPERIMENT = gettext_noop("edit this experiment")
+    ARCHIVE_EXPERIMENT = gettext_noop("archive this experiment")
+    CREATE_PRESET = gettext_noop("save presets")
+    EDIT_PRESET = gettext_noop("change this preset")
+    EXPORT_MODEL = gettext_noop("export this model")
+    TEST_MODEL = gettext_noop("test this model")
+    CREATE_DEPLOYMENT = gettext_noop("deploy models")
+    USE_API_KEYS = gettext_noop("have API keys")
+    MANAGE_PROJECTS = gettext_noop("manage projects")
+    MANAGE_MEMBERS = gettext_noop("manage members")
+    INVITE = gettext_noop("invite people")
+    MANAGE_ALERTS = gettext_noop("manage alerts")
+    EDIT_PRICES = gettext_noop("edit the price list")
+    SEE_ANALYTICS = gettext_noop("see analytics")
+    CHANGE_ROLES = gettext_noop("change roles")
+    MANAGE_ALL_KEYS = gettext_noop("manage other people's API keys")
+    MANAGE_BACKENDS = gettext_noop("manage tracking tools")
+    MANAGE_TRAINERS = gettext_noop("manage trainers")
+    MANAGE_ORGANIZATION = gettext_noop("change this organization")
+    SEE_AUDIT_LOG = gettext_noop("see the audit log")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +190,12 @@ def _may(role: Role | None, action: Action, own: bool) -> bool:
 def require(user: User | AnonymousUser, action: Action, what: Any) -> None:
     """Raise PermissionDenied, with a sentence for the person, unless it is `allowed`."""
     if not allowed(user, action, what):
-        raise PermissionDenied(f"Your role does not allow you to {action}.")
+        raise PermissionDenied(refusal(action))
+
+
+def refusal(action: Action) -> str:
+    """The sentence for whoever may not."""
+    return gettext("Your role does not allow you to %(action)s.") % {"action": gettext(action)}
 
 
 def belongs(user: User | AnonymousUser, project_id: int | None) -> bool:

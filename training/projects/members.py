@@ -3,6 +3,7 @@
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext
 
 from training.models import Membership, Project, ProjectMembership, User
 from training.people.audit import audit
@@ -23,7 +24,7 @@ def project_member_add(project: Project, user: User, by: User | None = None) -> 
     """Make somebody of the organization a member; False if they are one. Raises ValidationError for anybody else."""
     with transaction.atomic():
         if not Membership.objects.filter(organization=project.organization_id, user=user).exists():
-            raise ValidationError({"user": "There is no such member of the organization."})
+            raise ValidationError({"user": gettext("There is no such member of the organization.")})
         _, made = ProjectMembership.objects.get_or_create(project=project, user=user)
         if made:
             audit("project.member_add", project, by=by, new={"member": user.get_username()})

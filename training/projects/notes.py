@@ -4,6 +4,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from training.models import Experiment, JobNotes, TrainingJob, User
 from training.people.audit import audit
@@ -16,7 +17,7 @@ class NotesChanged(Exception):
     """Somebody else has written since. `there` has the text and the version that are there now."""
 
     def __init__(self, there: Noted) -> None:
-        super().__init__("Somebody else has changed these notes since you began: nothing was overwritten.")
+        super().__init__(gettext("Somebody else has changed these notes since you began: nothing was overwritten."))
         self.there = there
 
 
@@ -51,7 +52,9 @@ def _write(noun: str, what: Experiment | TrainingJob, locked: Noted, text: str, 
     """Put the text into the locked row, if it is still what was read."""
     text = text.replace("\r\n", "\n").rstrip()
     if len(text) > NOTES_LENGTH or "\x00" in text:
-        raise ValidationError({"notes": f"Notes have at most {NOTES_LENGTH:,} characters."})
+        raise ValidationError(
+            {"notes": gettext("Notes have at most %(most)s characters.") % {"most": f"{NOTES_LENGTH:,}"}}
+        )
     if locked.notes_version != version:
         if locked.notes != text:
             raise NotesChanged(locked)

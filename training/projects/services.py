@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_noop
 
 from training.datasets.scan import plain
 from training.models import Experiment, ExperimentTag, Organization, Project, User
@@ -13,6 +14,14 @@ from training.people.audit import audit, audit_changes
 NAME_LENGTH = 120
 DESCRIPTION_LENGTH = 2000
 TAG_LENGTH, TAGS = 40, 20
+LENGTHS = {
+    "project": gettext_noop("The name of the project needs 1 to %(most)s characters."),
+    "experiment": gettext_noop("The name of the experiment needs 1 to %(most)s characters."),
+}
+UNPRINTABLE = {
+    "project": gettext_noop("The name of the project has characters that can't be shown."),
+    "experiment": gettext_noop("The name of the experiment has characters that can't be shown."),
+}
 
 
 def project_create(organization: Organization, name: str, description: str = "", *, by: User | None = None) -> Project:
@@ -23,7 +32,9 @@ def project_create(organization: Organization, name: str, description: str = "",
             made = Project.objects.create(organization=organization, created_by=by, **said)
             audit("project.create", made, by=by, new={"name": made.name})
     except IntegrityError as error:
-        raise _taken("a project", said["name"], "This organization") from error
+        raise ValidationError(
+            {"name": gettext("This organization already has a project called %(name)s.") % said}
+        ) from error
     return made
 
 
@@ -38,7 +49,9 @@ def project_edit(project: Project, name: str, description: str, *, by: User | No
             locked.save(update_fields=["name", "description"])
             audit_changes("project.edit", locked, old, said, by=by)
     except IntegrityError as error:
-        raise _taken("a project", said["name"], "This organization") from error
+        raise ValidationError(
+            {"name": gettext("This organization already has a project called %(name)s.") % said}
+        ) from error
     return locked
 
 
@@ -51,14 +64,14 @@ def experiment_create(project: Project, name: str, tags: Iterable[str] = (), *, 
     """A new experiment, made by `by`. Raises ValidationError with a message per field, also in an archived project."""
     name, wanted = name_checked("name", "experiment", name), tags_checked(tags)
     if project.archived_at:
-        raise ValidationError({"name": f"The project {project.name} is archived."})
+        raise ValidationError({"name": gettext("The project %(name)s is archived.") % {"name": project.name}})
     try:
         with transaction.atomic():
             made = Experiment.objects.create(project=project, name=name, created_by=by)
             _tags_put(made, wanted)
             audit("experiment.create", made, by=by, new={"name": name, "project": project.name})
     except IntegrityError as error:
-        raise _taken("an experiment", name, "This project") from error
+        raise _experiment_taken(name) from error
     return made
 
 
@@ -74,7 +87,7 @@ def experiment_edit(experiment: Experiment, name: str, tags: Iterable[str], *, b
             _tags_put(locked, wanted)
             audit_changes("experiment.edit", locked, old, {"name": name, "tags": sorted(wanted)}, by=by)
     except IntegrityError as error:
-        raise _taken("an experiment", name, "This project") from error
+        raise _experiment_taken(name) from error
     return locked
 
 
@@ -95,7 +108,12 @@ def experiment_named(
     with transaction.atomic():
         projects = Project.objects.filter(organization=organization, name=names[0])
         if not new_projects and not projects.exists():
-            raise ValidationError({"project": f"There is no project {names[0]}; new ones are made by managers."})
+            raise ValidationError(
+                {
+                    "project": gettext("There is no project %(names)s; new ones are made by managers.")
+                    % {"names": names[0]}
+                }
+            )
         makes = {"defaults": {"created_by": by}}
         made, new_project = Project.objects.get_or_create(organization=organization, name=names[0], **makes)
         found, new_experiment = Experiment.objects.get_or_create(project=made, name=names[1], **makes)
@@ -110,18 +128,22 @@ def experiment_named(
 def experiment_open(experiment: Experiment) -> None:
     """Raise ValidationError, at the field to change, unless the experiment takes new jobs."""
     if experiment.project.archived_at:
-        raise ValidationError({"project": f"The project {experiment.project.name} is archived."})
+        raise ValidationError(
+            {"project": gettext("The project %(name)s is archived.") % {"name": experiment.project.name}}
+        )
     if experiment.archived_at:
-        raise ValidationError({"experiment": f"The experiment {experiment.name} is archived."})
+        raise ValidationError(
+            {"experiment": gettext("The experiment %(name)s is archived.") % {"name": experiment.name}}
+        )
 
 
 def name_checked(field: str, noun: str, name: str) -> str:
     """`name` without spaces around it. Raises ValidationError for one that can't be kept and shown."""
     name = name.strip()
     if not 0 < len(name) <= NAME_LENGTH:
-        raise ValidationError({field: f"The name of the {noun} needs 1 to {NAME_LENGTH} characters."})
+        raise ValidationError({field: gettext(LENGTHS[noun]) % {"most": NAME_LENGTH}})
     if plain(name) != name:
-        raise ValidationError({field: f"The name of the {noun} has characters that can't be shown."})
+        raise ValidationError({field: gettext(UNPRINTABLE[noun])})
     return name
 
 
@@ -130,17 +152,19 @@ def tags_checked(tags: Iterable[str]) -> list[str]:
     words = dict.fromkeys(" ".join(tag.split()) for tag in tags)
     wanted = [word for word in words if word]
     if len(wanted) > TAGS:
-        raise ValidationError({"tags": f"At most {TAGS} tags."})
+        raise ValidationError({"tags": gettext("At most %(most)s tags.") % {"most": TAGS}})
     for tag in wanted:
         if len(tag) > TAG_LENGTH or plain(tag) != tag or "," in tag:
-            raise ValidationError({"tags": f"A tag has at most {TAG_LENGTH} characters, and none that acts."})
+            raise ValidationError(
+                {"tags": gettext("A tag has at most %(most)s characters, and none that acts.") % {"most": TAG_LENGTH}}
+            )
     return wanted
 
 
 def _description_checked(text: str) -> str:
     text = text.replace("\r\n", "\n").strip()
     if len(text) > DESCRIPTION_LENGTH or "\x00" in text:
-        raise ValidationError({"description": f"At most {DESCRIPTION_LENGTH} characters."})
+        raise ValidationError({"description": gettext("At most %(most)s characters.") % {"most": DESCRIPTION_LENGTH}})
     return text
 
 
@@ -157,5 +181,7 @@ def _archive(noun: str, what: Project | Experiment, archived: bool, by: User | N
             audit(f"{noun}.{'archive' if archived else 'restore'}", what, by=by)
 
 
-def _taken(noun: str, name: str, where: str) -> ValidationError:
-    return ValidationError({"name": f"{where} already has {noun} called {name}."})
+def _experiment_taken(name: str) -> ValidationError:
+    return ValidationError(
+        {"name": gettext("This project already has an experiment called %(name)s.") % {"name": name}}
+    )

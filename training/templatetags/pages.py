@@ -8,8 +8,11 @@ from typing import Any
 from django import template
 from django.templatetags.static import static
 from django.utils import timezone
+from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_lazy as _
 
 from training.jobs.failures import WORDS
 from training.jobs.resume import place_of
@@ -22,9 +25,13 @@ from training.models import (
     LogLevel,
     TrainingJob,
 )
+from training.said import said as said_stored
+from training.templatetags.events import by_whom, event_title
 from training.templatetags.text import plain_text, terminal_html
+from training.templatetags.times import ago_words, duration
 
 register = template.Library()
+register.filter(duration)
 
 LOOKS = {
     JobState.DRAFT: ("idle", "draft"),
@@ -45,12 +52,22 @@ INFERENCE_LOOKS = {
     InferenceState.FAILED: ("bad", "failed"),
 }
 ADVICE = {
-    ErrorType.DATASET_ERROR: "The message names the file: mend it, import the dataset again, and start a new job.",
-    ErrorType.CONFIG_ERROR: "Change the setting that the message names, and start a new job.",
-    ErrorType.RESOURCE_ERROR: "Start again with a smaller batch or image size, or on a larger machine.",
-    ErrorType.FRAMEWORK_ERROR: "The training program stopped by itself. The first error in the log tells where.",
-    ErrorType.STORAGE_ERROR: "A file could not be stored or read. Check the storage and its space, then start again.",
-    ErrorType.NETWORK_ERROR: "Something that the trainer needs could not be reached. Start again when it can.",
+    ErrorType.DATASET_ERROR: _("The message names the file: mend it, import the dataset again, and start a new job."),
+    ErrorType.CONFIG_ERROR: _("Change the setting that the message names, and start a new job."),
+    ErrorType.RESOURCE_ERROR: _("Start again with a smaller batch or image size, or on a larger machine."),
+    ErrorType.FRAMEWORK_ERROR: _("The training program stopped by itself. The first error in the log tells where."),
+    ErrorType.STORAGE_ERROR: _(
+        "A file could not be stored or read. Check the storage and its space, then start again."
+    ),
+    ErrorType.NETWORK_ERROR: _("Something that the trainer needs could not be reached. Start again when it can."),
+}
+SYSTEM_WORDS = {
+    gettext_noop("disk"),
+    gettext_noop("memory"),
+    gettext_noop("power"),
+    gettext_noop("temperature"),
+    gettext_noop("trainer"),
+    gettext_noop("used"),
 }
 UNITS = {
     ".utilization": " %",
@@ -115,15 +132,16 @@ def tone(state: str) -> str:
 @register.filter
 def cause_title(code: str) -> str:
     """What happened, in a few words; the code itself where it is one of a newer version."""
-    return WORDS[code].title if code in WORDS else code.replace("_", " ").capitalize()
+    return gettext(WORDS[code].title) if code in WORDS else code.replace("_", " ").capitalize()
 
 
 @register.filter
 def advice(job: TrainingJob) -> str:
     """What to do after a failure of this kind."""
     if job.error_code in WORDS:
-        return WORDS[job.error_code].advice
-    return ADVICE.get(job.error_type, "The log and the events below tell what happened before.")  # type: ignore[call-overload]
+        return gettext(WORDS[job.error_code].advice)
+    known = ADVICE.get(job.error_type)  # type: ignore[call-overload]
+    return str(known or gettext("The log and the events below tell what happened before."))
 
 
 @register.filter
@@ -156,21 +174,6 @@ def measured(value: float) -> str:
 
 
 @register.filter
-def duration(seconds: float | None) -> str:
-    """Seconds in words: 42 s, 3 min 05 s, 2 h 14 min, 3 d 4 h."""
-    if seconds is None:
-        return "–"
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    if whole < 86400:
-        return f"{whole // 3600} h {whole % 3600 // 60:02} min"
-    return f"{whole // 86400} d {whole % 86400 // 3600} h"
-
-
-@register.filter
 def job_seconds(job: TrainingJob) -> float | None:
     """For how long a job has run, or ran."""
     if job.started_at is None:
@@ -187,7 +190,7 @@ def took(start: datetime, end: datetime | None = None) -> str:
 @register.filter
 def place(checkpoint: Checkpoint) -> str:
     """Up to where a checkpoint reaches: `after epoch 5`."""
-    return place_of(checkpoint)
+    return said_stored(place_of(checkpoint))
 
 
 @register.filter
@@ -196,8 +199,12 @@ def system_name(name: str) -> str:
     for end in ("_gib", "_watts", ".utilization", ".percent"):
         name = name.removesuffix(end)
     words = plain_text(name).removeprefix("system/").replace(".", " ").replace("_", " ").split()
-    text = " ".join(word.upper() if word in ("gpu", "cpu", "ram") else word for word in words)
+    text = " ".join(word.upper() if word in ("gpu", "cpu", "ram") else _system_word(word) for word in words)
     return text[:1].upper() + text[1:]
+
+
+def _system_word(word: str) -> str:
+    return gettext(word) if word in SYSTEM_WORDS else word
 
 
 @register.filter
@@ -209,7 +216,11 @@ def system_unit(name: str) -> str:
 @register.filter
 def artifact_kind(kind: str) -> str:
     """A trainer's word for what its pictures show, as people say it."""
-    known = {"prediction": "Predictions", "truth": "The labels of the same pictures", "curve": "Curves"}
+    known = {
+        "prediction": gettext("Predictions"),
+        "truth": gettext("The labels of the same pictures"),
+        "curve": gettext("Curves"),
+    }
     return known.get(kind, plain_text(kind).replace("_", " ").capitalize())
 
 
@@ -219,22 +230,20 @@ def moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _ago(seconds: float) -> str:
-    """The same words as in static/js/page.js, so that nothing flashes when that takes over."""
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= (size if size > 60 else 45):
-            return f"{max(1, int(seconds / size + 0.5))} {unit} ago"
-    return "just now"
-
-
 @register.simple_tag
 def ago(time: datetime | None) -> SafeString | str:
     """How long ago a time was, with the time itself on hover; the page's script keeps the words up to date."""
     if time is None:
         return "–"
-    text = _ago((timezone.now() - time).total_seconds())
+    text = ago_words((timezone.now() - time).total_seconds())
     template_text = '<time datetime="{}" title="{} UTC" data-ago="{}">{}</time>'
     return format_html(template_text, time.isoformat(), f"{time:%Y-%m-%d %H:%M:%S}", int(time.timestamp()), text)
+
+
+@register.filter
+def said(text: Any) -> str:
+    """A sentence that is stored in English, in the reader's language."""
+    return said_stored(str(text))
 
 
 @register.filter
@@ -257,7 +266,7 @@ def level_name(level: int) -> str:
 @register.filter
 def setting(value: Any) -> str:
     """A setting's value as it would be written in JSON, strings without quotes."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return str(value) if isinstance(value, str | Promise) else json.dumps(value, ensure_ascii=False)
 
 
 @register.filter
@@ -274,22 +283,11 @@ def event_line(event: Any) -> dict[str, Any]:
     to = data.get("to")
     if kind == "state" and to in JobState.values:
         look, picture = LOOKS[JobState(to)]
-        who = data.get("who") or data.get("by")
-        by = f"by {who}" if who else ""
-        said = {"title": JobState(to).label, "by": by, "text": data.get("reason") or ""}
+        told = {"title": JobState(to).label, "by": by_whom(data), "text": said_stored(str(data.get("reason") or ""))}
     else:
         look, picture = {"checkpoint": ("idle", "download"), "note": ("idle", "draft"), "nan": ("warn", "warning")}.get(
             kind, ("idle", "draft")
         )
         text = data.get("text") or data.get("message") or data.get("reason") or ""
-        said = {"title": _title(data), "by": "", "text": text}
-    return said | {"tone": look, "icon": picture, "time": event.time, "seq": event.seq}
-
-
-def _title(data: dict[str, Any]) -> str:
-    if data.get("type") == "checkpoint":
-        epoch = f" of epoch {data['epoch']}" if data.get("epoch") is not None else ""
-        return f"Checkpoint {data.get('kind', '')}{epoch}"
-    if data.get("type") == "artifact":
-        return f"Picture {plain_text(str(data.get('name', '')))}"
-    return str(data.get("title") or str(data.get("type") or "event").replace("_", " ").capitalize())
+        told = {"title": event_title(data), "by": "", "text": said_stored(str(text))}
+    return told | {"tone": look, "icon": picture, "time": event.time, "seq": event.seq}

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from django import template
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from training.jobs.bulk import Bulk
 from training.jobs.table_query import Column
@@ -14,20 +16,29 @@ from training.templatetags.pages import figure, plain, setting
 register = template.Library()
 SHOWN = 60  # characters of a setting in a table
 LABELS = {
-    Bulk.CANCEL: "Cancel",
-    Bulk.TAG: "Tag",
-    Bulk.UNTAG: "Untag",
-    Bulk.ARCHIVE: "Archive",
-    Bulk.UNARCHIVE: "Take out of the archive",
-    Bulk.DELETE: "Delete",
-    Bulk.UNDELETE: "Bring back",
+    Bulk.CANCEL: _("Cancel"),
+    Bulk.TAG: _("Tag"),
+    Bulk.UNTAG: _("Untag"),
+    Bulk.ARCHIVE: _("Archive"),
+    Bulk.UNARCHIVE: _("Take out of the archive"),
+    Bulk.DELETE: _("Delete"),
+    Bulk.UNDELETE: _("Bring back"),
+}
+QUESTIONS = {
+    Bulk.CANCEL: (_("Cancel this job?"), _("Cancel these %(count)s jobs?")),
+    Bulk.TAG: (_("Tag this job?"), _("Tag these %(count)s jobs?")),
+    Bulk.UNTAG: (_("Untag this job?"), _("Untag these %(count)s jobs?")),
+    Bulk.ARCHIVE: (_("Archive this job?"), _("Archive these %(count)s jobs?")),
+    Bulk.UNARCHIVE: (_("Take out of the archive this job?"), _("Take out of the archive these %(count)s jobs?")),
+    Bulk.DELETE: (_("Delete this job?"), _("Delete these %(count)s jobs?")),
+    Bulk.UNDELETE: (_("Bring back this job?"), _("Bring back these %(count)s jobs?")),
 }
 PROMISES = {
-    Bulk.CANCEL: "Waiting jobs end at once; the trainer of a running one saves its last checkpoint first.",
-    Bulk.TAG: "Tags that a job has already stay.",
-    Bulk.UNTAG: "Other tags of these jobs stay.",
-    Bulk.ARCHIVE: "They are left out of lists that do not ask for archived jobs. Nothing is lost.",
-    Bulk.DELETE: "They can be brought back for some days; then they are removed with their checkpoints.",
+    Bulk.CANCEL: _("Waiting jobs end at once; the trainer of a running one saves its last checkpoint first."),
+    Bulk.TAG: _("Tags that a job has already stay."),
+    Bulk.UNTAG: _("Other tags of these jobs stay."),
+    Bulk.ARCHIVE: _("They are left out of lists that do not ask for archived jobs. Nothing is lost."),
+    Bulk.DELETE: _("They can be brought back for some days; then they are removed with their checkpoints."),
 }
 
 
@@ -67,20 +78,21 @@ def undo_ids(tags: str | None) -> list[int]:
 
 @register.filter
 def bulk_label(verb: Bulk) -> str:
-    return LABELS[verb]
+    return str(LABELS[verb])
 
 
 @register.filter
 def bulk_question(verb: Bulk, jobs: Sequence[Any]) -> str:
     """The question before something is done to many jobs."""
     if not jobs:
-        return "None of the chosen jobs can be changed so"
-    return f"{LABELS[verb]} {'this job' if len(jobs) == 1 else f'these {len(jobs)} jobs'}?"
+        return gettext("None of the chosen jobs can be changed so")
+    one, many = QUESTIONS[verb]
+    return str(one) if len(jobs) == 1 else many % {"count": len(jobs)}
 
 
 @register.filter
 def bulk_promise(verb: Bulk) -> str:
-    return PROMISES.get(verb, "")
+    return str(PROMISES.get(verb, ""))
 
 
 @register.filter

@@ -5,6 +5,7 @@ import unicodedata
 
 from django.utils.html import conditional_escape, escape, format_html
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext
 
 SHOWN = 4000  # characters of a line that a page shows; the download has them all
 COLOUR = re.compile(r"\x1b\[([0-9;]{0,64})m")
@@ -41,8 +42,12 @@ def terminal_html(text: str) -> SafeString:
         position = match.end()
     parts.append(_span(text[position:], styles))
     if cut > 0:
-        parts.append(format_html(' <span class="oddity">{} more characters in the download</span>', cut))
+        parts.append(format_html(' <span class="oddity">{}</span>', _more(cut)))
     return mark_safe("".join(parts))  # every part has been escaped
+
+
+def _more(cut: int) -> str:
+    return gettext("%(count)s more characters in the download") % {"count": cut}
 
 
 def _span(text: str, styles: set[int]) -> str:

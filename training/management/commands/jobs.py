@@ -139,7 +139,7 @@ def _cells(row: JobRow) -> list[str]:
     job, progress = row.job, row.progress
     how_far = f"{progress.percent} %" if progress.fraction is not None else ""
     who = job.created_by.get_username() if job.created_by else ""
-    return [str(job.pk), job.name, JobState(job.state).label, how_far, job.experiment.project.name, who]
+    return [str(job.pk), job.name, str(JobState(job.state).label), how_far, job.experiment.project.name, who]
 
 
 def _waiting(job: TrainingJob) -> dict[str, str]:

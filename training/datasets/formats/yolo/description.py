@@ -83,8 +83,10 @@ def _load(folder: Path, file: Path) -> dict[str, Any]:
     try:
         data = yaml.load(file.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader)
     except yaml.MarkedYAMLError as error:
-        line = f" line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise DatasetError(f"{file.name}{line} is not valid YAML: {error.problem}.") from error
+        if error.problem_mark:
+            line = error.problem_mark.line + 1
+            raise DatasetError(f"{file.name} line {line} is not valid YAML: {error.problem}.") from error
+        raise DatasetError(f"{file.name} is not valid YAML: {error.problem}.") from error
     except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
         raise DatasetError(f"{file.name} is not valid YAML in UTF-8.") from error
     if not isinstance(data, dict):
