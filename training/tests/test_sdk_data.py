@@ -1,5 +1,6 @@
 """The SDK's data functions against the platform itself: a live server, the local store, real images."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -81,6 +82,20 @@ def test_data_that_changed_since_the_snapshot_are_refused_by_name(trainer: Any, 
     label = next(stored.key for stored in external_store().list(snapshot.dataset.prefix) if "/labels/" in stored.key)
     external_store().put(label, b"0 0.1 0.1 0.1 0.1\n")
     with pytest.raises(DatasetError, match=label.rpartition("/")[2]):
+        sdk.download_dataset()
+
+
+@pytest.mark.parametrize("times", ["new", "restored"])
+def test_an_image_of_which_one_byte_has_changed_is_refused_by_name(trainer: Any, snapshot: Any, times: str) -> None:
+    """Even where its size and its time are as before: the checksum is that of the import."""
+    sdk, _ = trainer()
+    image = external_store().path(f"{snapshot.dataset.prefix}/images/val/c.png")  # type: ignore[attr-defined]
+    before, content = image.stat(), bytearray(image.read_bytes())
+    content[-1] ^= 1
+    image.write_bytes(content)
+    if times == "restored":
+        os.utime(image, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(DatasetError, match=r"images/val/c\.png"):
         sdk.download_dataset()
 
 
