@@ -20,6 +20,7 @@ from training.storage.store import external_store, internal_store
 from training.tests.conftest import job_make
 from training.tests.datasets_folder import folder_write
 
+KOREAN = "고양이 1 (새)"
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("online")]
 
 
@@ -30,7 +31,11 @@ def online(settings: Any, live_server: Any) -> None:
 
 @pytest.fixture
 def snapshot(cast: SimpleNamespace, tmp_path: Path) -> Any:
-    return snapshot_take(dataset_import(cast.organization, "Bottles", folder_write(tmp_path / "in"), cast.owner))
+    """Of a dataset in which names are Korean and have spaces."""
+    folder = folder_write(tmp_path / "들어온 것")
+    for kind, ending in (("images", "png"), ("labels", "txt")):
+        (folder / f"{kind}/train/b.{ending}").rename(folder / f"{kind}/train/{KOREAN}.{ending}")
+    return snapshot_take(dataset_import(cast.organization, "병 사진", folder, cast.owner))
 
 
 @pytest.fixture
@@ -61,6 +66,7 @@ def test_a_snapshot_is_downloaded_laid_out_and_looked_through(trainer: Any, snap
         for stored in external_store().list(snapshot.dataset.prefix)
     }
     assert {str(path.relative_to(folder)) for path in folder.rglob("[!.]*") if path.is_file()} == there
+    assert f"images/train/{KOREAN}.png" in there and f"labels/train/{KOREAN}.txt" in there
     report = sdk.validate_dataset(folder, classes=len(snapshot.dataset.classes))
     assert report.images == sum(snapshot.split_counts.values()) and report.problems == []
     text = sdk.create_data_yaml(folder).read_text()
