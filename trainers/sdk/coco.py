@@ -20,7 +20,7 @@ def coco_to_yolo(annotations: Path, images: Path, target: Path, task: str = "det
 
     COCO's category numbers are arbitrary: classes are numbered from 0 in the order of those numbers. What reaches
     beyond the edge of its image is cut there, and an object of which nothing is left is left out. Masks as run
-    lengths are none of a text file's business here: import them on the platform, which draws their outlines.
+    lengths become the outlines of their pixels, as an import on the platform makes them; that needs numpy.
     """
     if task not in LINES:
         raise DatasetError(f"{task!r} is none of {', '.join(LINES)}")
@@ -74,7 +74,9 @@ def _outline(found: dict[str, Any], size: Size) -> str:
     """The outlines of one object as one polygon: its parts hang on the first by bridges without width."""
     polygons = found["segmentation"]
     if isinstance(polygons, dict):
-        raise ValueError("a mask of run lengths, not a polygon")
+        from trainers.sdk.masks import rle_outlines  # only here: a trainer may do without numpy
+
+        polygons = rle_outlines(polygons)
     whole: list[float] = []
     for polygon in polygons:
         if len(polygon) < 6 or len(polygon) % 2:

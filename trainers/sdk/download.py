@@ -78,7 +78,7 @@ class SnapshotDownload:
 def missing_files(folder: Path, files: Sequence[SnapshotFile], trusted: bool) -> list[SnapshotFile]:
     """Those that are not there with the right size and checksum.
 
-    Images have no checksum in a snapshot: one of the right size is taken for whole only where the folder is `trusted`.
+    Images of old snapshots have no checksum: one of the right size is taken for whole where the folder is `trusted`.
     """
     return [file for file in files if not _is_there(folder / file.path, file, trusted)]
 

@@ -22,6 +22,7 @@ from training.api.rest_inference import router as inference
 from training.api.rest_job_actions import router as job_actions
 from training.api.rest_job_create import router as jobs
 from training.api.rest_job_logs import router as job_logs
+from training.api.rest_labeler import router as labeler
 from training.api.rest_members import router as project_members
 from training.api.rest_metrics import router as metrics
 from training.api.rest_notes import router as notes
@@ -121,7 +122,7 @@ api = FramedAPI(
     docs=Documentation(),
 )
 problems_register(api)
-DATA = (data, imports, uploads, weights)
+DATA = (data, imports, uploads, labeler, weights)
 WORK = (jobs, job_logs, job_actions, metrics, checkpoints, inference, presets, trainers, workers)
 for router in (*WORK, *DATA, projects, experiments, notes, project_members, alerts, people):
     api.add_router("/v1/training", router)

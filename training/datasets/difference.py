@@ -53,14 +53,14 @@ class Difference:
 def snapshot_difference(before: DatasetSnapshot, after: DatasetSnapshot) -> Difference:
     """What `after` has otherwise than `before`; a file is the same if size and checksum are.
 
-    Images of one dataset never change, so theirs are told by the sizes alone.
+    Snapshots of before images had checksums tell them by their sizes alone.
     Objects are counted by the labels as the datasets have them.
     """
     first, second = snapshot_manifest(before), snapshot_manifest(after)
     old, new = ({file["path"]: file for file in manifest["files"]} for manifest in (first, second))
     there, here = pictures_by_path(before.dataset), pictures_by_path(after.dataset)
     both = old.keys() & new.keys()
-    changed = [path for path in both if any(old[path][what] != new[path][what] for what in ("size", "sha256"))]
+    changed = [path for path in both if _differ(old[path], new[path])]
     moved = [path for path in both if old[path]["split"] != new[path]["split"] and old[path]["role"] == "image"]
     return Difference(
         added=_changes(new.keys() - old.keys(), here),
@@ -69,6 +69,11 @@ def snapshot_difference(before: DatasetSnapshot, after: DatasetSnapshot) -> Diff
         moved=_changes(moved, here),
         classes=_classes(first, second, there, here),
     )
+
+
+def _differ(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    sums = {one["sha256"], other["sha256"]} - {None}
+    return one["size"] != other["size"] or len(sums) > 1
 
 
 def _changes(paths: Any, pictures: dict[str, Picture]) -> Changes:

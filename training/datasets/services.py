@@ -1,5 +1,6 @@
 """What people do with datasets: import one from a folder, checked on the way, and delete it."""
 
+import hashlib
 import logging
 import os
 from collections.abc import Callable
@@ -13,9 +14,11 @@ from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 from django.utils.translation import gettext
 
+from training.datasets.digests import digests_keep, digests_key
 from training.datasets.findings import findings_add
 from training.datasets.formats.registry import format_find
 from training.datasets.pictures import offender_key, pictures_all, pictures_key
+from training.datasets.roles import file_role
 from training.datasets.scan import DatasetError, Progress, Scan, plain
 from training.datasets.split import GROUP, SplitError, SplitShares
 from training.models import Dataset, Organization, StoredRemoval, User
@@ -61,7 +64,7 @@ def dataset_import(
     _inspect(scan, folder.name, progress)
     prefix = prefix or prefix_new()
     try:
-        size = _copy(scan, prefix, progress)
+        size, digests = _copy(scan, prefix, progress)
         with transaction.atomic():
             dataset = _create(organization, name, prefix, scan, user, size)
             audit("dataset.import", dataset, by=user, new={"name": name, "format": scan.format, "images": scan.found})
@@ -73,6 +76,7 @@ def dataset_import(
     except BaseException:  # Ctrl-C too must leave nothing behind
         external_store().delete_all(prefix)
         raise
+    _digests_keep(prefix, digests)
     _gallery_prepare(dataset, scan)
     return dataset
 
@@ -148,9 +152,18 @@ def _files_leave(prefix: str, manifests: list[str]) -> None:
     """Write down what is to be removed from the stores."""
     keys = [key for manifest in manifests for key in (manifest, manifest.removesuffix(".gz"))]
     rows = [StoredRemoval(store="internal", key=key, below=False) for key in keys]
+    rows.append(StoredRemoval(store="internal", key=digests_key(prefix), below=False))
     rows.append(StoredRemoval(store="internal", key=pictures_key(prefix), below=True))
     rows.append(StoredRemoval(store="external", key=prefix, below=True))
     StoredRemoval.objects.bulk_create(rows)
+
+
+def _digests_keep(prefix: str, digests: dict[str, bytes]) -> None:
+    """What the images are now, so that a snapshot needs not read them."""
+    try:
+        digests_keep(prefix, digests)
+    except OSError:
+        logger.exception("The images below %s will be read for the first snapshot", prefix)
 
 
 def _gallery_prepare(dataset: Dataset, scan: Scan) -> None:
@@ -238,19 +251,30 @@ def _split_untrainable(scan: Scan, folder: str) -> str:
     return ""
 
 
-def _copy(scan: Scan, prefix: str, progress: Progress | None) -> int:
-    """Copy the files of the normal form; all are safely stored once this returns. How many bytes they are."""
+def _copy(scan: Scan, prefix: str, progress: Progress | None) -> tuple[int, dict[str, bytes]]:
+    """Copy the files of the normal form; all are safely stored once this returns.
+
+    How many bytes they are, and the SHA-256 of each image by its path.
+    """
     store, size = external_store(), 0
+    digests: dict[str, bytes] = {}
     count = scan.file_count()
     for done, (path, source) in enumerate(scan.files(), start=1):
         try:
             size += store.put(f"{prefix}/{path}", source, durable=False).size
+            if isinstance(source, Path) and file_role(path) == "image":
+                digests[path] = _sha256(source)
         except OSError as error:
             raise DatasetError(f"{path} could not be copied: {error.strerror or error}.", scan.report()) from error
         if progress:
             progress("Copying", done, count)
     store.settle()
-    return size
+    return size, digests
+
+
+def _sha256(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").digest()
 
 
 def _create(organization: Organization, name: str, prefix: str, scan: Scan, user: User | None, size: int) -> Dataset:

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.conf import settings
 
+from training.datasets.digests import digests_now
 from training.datasets.pictures import pictures_all
 from training.datasets.roles import file_role, label_path
 from training.datasets.scan import DatasetError
@@ -71,8 +72,8 @@ def snapshot_take(dataset: Dataset, split_config: Mapping[str, Any] | None = Non
 def snapshot_manifest(snapshot: DatasetSnapshot) -> dict[str, Any]:
     """The list as it was taken: version_hash, format, task_type, classes and files.
 
-    A file has `path`, `size` in bytes, `sha256` (null for images), `role`
-    (image, label or metadata) and `split` (null for metadata).
+    A file has `path`, `size` in bytes, `sha256` (null for images in snapshots
+    of before they had one), `role` (image, label or metadata) and `split` (null for metadata).
     """
     manifest: dict[str, Any] = json.loads(_manifest_bytes(snapshot.manifest_key))
     return manifest
@@ -88,7 +89,8 @@ def _within(items: Iterable[Any], until: float) -> Iterator[Any]:
 def snapshot_verify(snapshot: DatasetSnapshot, seconds: float = inf) -> list[str]:
     """What has changed in the data since, one sentence a file; empty if nothing that a run reads has.
 
-    Sizes of all files are compared, and the SHA-256 of labels and metadata.
+    Sizes and SHA-256 of all files are compared. Labels and metadata are read
+    again, images where the store tells that they were written since they were read last.
     Raises TimeoutError if that takes longer than `seconds`.
     """
     until = clock.monotonic() + seconds
@@ -97,9 +99,11 @@ def snapshot_verify(snapshot: DatasetSnapshot, seconds: float = inf) -> list[str
     if not manifest["version_hash"] == snapshot.version_hash == _version_hash(content):
         return [f"{snapshot.manifest_key}: the snapshot's own list of files was changed."]
     store, prefix = external_store(), snapshot.dataset.prefix
-    there = {stored.key: stored.size for stored in _within(store.list(prefix), until)}
+    there = {stored.key.removeprefix(f"{prefix}/"): stored for stored in _within(store.list(prefix), until)}
+    images = [file["path"] for file in manifest["files"] if file["role"] == "image" and file["sha256"]]
+    digests = digests_now(prefix, [there[path] for path in images if path in there], until)
     files = _within(manifest["files"], until)
-    checked = (_changed(store, f"{prefix}/{file['path']}", file, there) for file in files)
+    checked = (_changed(store, file, there.get(file["path"]), digests.get(file["path"])) for file in files)
     return [problem for problem in checked if problem]
 
 
@@ -138,6 +142,10 @@ def _files(dataset: Dataset, split_config: Mapping[str, Any] | None) -> tuple[li
     contents = store.get_each(objects[file["path"]].key for file in hashed)
     for file, content in zip(hashed, contents, strict=True):  # read again each time: a change must not go unseen
         file["sha256"] = hashlib.sha256(content).hexdigest()
+    frozen = [file for file in files if file["role"] == "image"]
+    digests = digests_now(dataset.prefix, [objects[file["path"]] for file in frozen])
+    for file in frozen:
+        file["sha256"] = digests[file["path"]]
     return files, seed
 
 
@@ -150,12 +158,13 @@ def _sha256(store: Store, key: str) -> str:
     return hashlib.sha256(store.get(key)).hexdigest()
 
 
-def _changed(store: Store, key: str, file: dict[str, Any], there: dict[str, int]) -> str:
-    if key not in there:
+def _changed(store: Store, file: dict[str, Any], there: StoredObject | None, digest: str | None) -> str:
+    """`digest` is the file's SHA-256 now, where that is known already."""
+    if there is None:
         return f"{file['path']}: the file is missing."
-    if there[key] != file["size"]:
-        return f"{file['path']}: the file has {there[key]} bytes, but had {file['size']}."
-    if file["sha256"] and _sha256(store, key) != file["sha256"]:
+    if there.size != file["size"]:
+        return f"{file['path']}: the file has {there.size} bytes, but had {file['size']}."
+    if file["sha256"] and (digest or _sha256(store, there.key)) != file["sha256"]:
         return f"{file['path']}: the file's content has changed."
     return ""
 

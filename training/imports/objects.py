@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
+from threading import Event
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -17,6 +18,9 @@ from training.storage.s3_client import NoSuchObject, Place, client_make, failure
 from training.storage.store import CHUNK, StoreAway
 
 AT_ONCE = 8
+TRIES = 6  # without a byte in between
+PAUSE_SECONDS = 0.5  # before the second; twice that before each further one
+TELL_SECONDS = 1.0
 SCHEME = "s3"
 
 
@@ -84,19 +88,21 @@ def _listed(client: Any, place: Place, unpacking: Unpacking) -> Iterator[tuple[s
 def _fetch(
     client: Any, bucket: str, found: list[tuple[str, str, int]], unpacking: Unpacking, progress: Progress | None
 ) -> None:
-    total, waiting = sum(size for _, _, size in found), iter(found)
+    total, waiting, stop = sum(size for _, _, size in found), iter(found), Event()
     pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="fetch")
     try:
         running: set[Future[None]] = set()
         for where, key, _ in waiting:
-            running.add(pool.submit(_fetch_one, client, bucket, key, where, unpacking))
-            if len(running) >= 2 * AT_ONCE:
+            chunks = _chunks(client, bucket, key, stop)
+            running.add(pool.submit(unpacking.write, where, chunks))
+            while len(running) >= 2 * AT_ONCE:
                 running = _some_done(running)
                 _tell(progress, unpacking.bytes, total)
         while running:
             running = _some_done(running)
             _tell(progress, unpacking.bytes, total)
     finally:
+        stop.set()
         pool.shutdown(cancel_futures=True)
 
 
@@ -106,12 +112,39 @@ def _tell(progress: Progress | None, done: int, total: int) -> None:
 
 
 def _some_done(running: set[Future[None]]) -> set[Future[None]]:
-    done, left = wait(running, return_when=FIRST_COMPLETED)
+    """Those that are left after a moment: a slow store must not keep the import's lease from being renewed."""
+    done, left = wait(running, TELL_SECONDS, return_when=FIRST_COMPLETED)
     for one in done:
         one.result()
     return left
 
 
-def _fetch_one(client: Any, bucket: str, key: str, where: str, unpacking: Unpacking) -> None:
-    with failures_told(key), closing(client.get_object(Bucket=bucket, Key=key)["Body"]) as body:
-        unpacking.write(where, body.iter_chunks(CHUNK))
+def _chunks(client: Any, bucket: str, key: str, stop: Event) -> Iterator[bytes]:
+    """An object's bytes, going on where a connection broke; never those of another version. Raises StoreAway."""
+    at, etag, tries = 0, "", 0
+    while True:
+        rest = {"Range": f"bytes={at}-", "IfMatch": etag} if at else {}
+        try:
+            with (
+                failures_told(key),
+                closing((answer := client.get_object(Bucket=bucket, Key=key, **rest))["Body"]) as body,
+            ):
+                etag = answer["ETag"]
+                for chunk in body.iter_chunks(CHUNK):
+                    if stop.is_set():
+                        raise StoreAway(f"The import was ended before {key} was whole.")
+                    at, tries = at + len(chunk), 0
+                    yield chunk
+            return
+        except StoreAway as error:
+            tries += 1
+            if tries == TRIES or stop.is_set() or not _may_pass(error):
+                raise
+            stop.wait(PAUSE_SECONDS * 2 ** (tries - 1))
+
+
+def _may_pass(error: StoreAway) -> bool:
+    """Whether the connection was what failed: a refusal stays one."""
+    from botocore.exceptions import BotoCoreError
+
+    return isinstance(error.__cause__, BotoCoreError)

@@ -2,13 +2,14 @@
 
 import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext
 
 from training.datasets.scan import DatasetError, Progress
@@ -16,8 +17,9 @@ from training.datasets.services import name_checked
 from training.imports.archives import archive_unpack
 from training.imports.sources import limits, work_folder
 from training.jobs.wakeups import queue_wake
-from training.labeler.client import LabelerClient, LabelerError, LabelerFile, LabelerRefused
+from training.labeler.client import LabelerClient, LabelerDataset, LabelerError, LabelerFile, LabelerRefused
 from training.models import ON_ITS_WAY, DatasetImport, Organization, User
+from training.people.audit import audit
 
 LABELER = "labeler"
 BLOCK = 1 << 20
@@ -41,6 +43,7 @@ def labeler_import_ask(organization: Organization, dataset_id: str, user: User) 
         name = name_checked(organization, dataset.name)
         with transaction.atomic():
             asked = DatasetImport.objects.create(organization=organization, name=name, **facts)
+            audit("dataset_import.ask", asked, by=user, new={"name": name, "source": f"{LABELER}:{dataset.id}"})
     except DatasetError as error:
         raise ValidationError({"name": str(error)}) from error
     except IntegrityError as error:
@@ -51,14 +54,30 @@ def labeler_import_ask(organization: Organization, dataset_id: str, user: User) 
     return asked
 
 
+def labeler_imports(visible: "QuerySet[DatasetImport]", datasets: Sequence[LabelerDataset]) -> dict[str, DatasetImport]:
+    """The latest import of each of the labeler's datasets among those that are visible, by its id there."""
+    mine = visible.filter(source_kind=LABELER, source__in=[one.id for one in datasets])
+    return {one.source: one for one in mine.order_by("id").select_related("dataset")}
+
+
 @contextmanager
 def labeler_folder(claimed: DatasetImport, progress: Progress) -> Iterator[Path]:
     """The dataset as a folder, for as long as it is read. Raises DatasetError with a message for people."""
-    with work_folder(f"{claimed.pk}-{claimed.attempt}") as work:
+    with fetched_folder(claimed.created_by, claimed.source, f"{claimed.pk}-{claimed.attempt}", progress) as folder:
+        yield folder
+
+
+@contextmanager
+def fetched_folder(user: User | None, dataset_id: str, name: str, progress: Progress | None) -> Iterator[Path]:
+    """The same of what a person may take; `name` is that of the folder it is fetched into."""
+    with work_folder(name) as work:
         archive, target = work / "data.zip", work / "data"
         target.mkdir()
+        client = LabelerClient(user)
         try:
-            _fetch(LabelerClient(claimed.created_by).download(claimed.source), archive, progress)
+            if not client.permission(dataset_id):
+                raise LabelerRefused("The labeler does not let you take this dataset.")
+            _fetch(client.download(dataset_id), archive, progress)
         except LabelerError as error:
             raise DatasetError(str(error)) from error
         folder = archive_unpack(archive, target, limits(), progress)
@@ -66,7 +85,7 @@ def labeler_folder(claimed: DatasetImport, progress: Progress) -> Iterator[Path]
         yield folder
 
 
-def _fetch(told: LabelerFile, target: Path, progress: Progress) -> None:
+def _fetch(told: LabelerFile, target: Path, progress: Progress | None) -> None:
     free = shutil.disk_usage(target.parent).free
     if told.size * 2 > free:
         raise DatasetError(f"The dataset has {told.size / 1e9:.1f} GB; unpacking it needs more than the disk has free.")
@@ -79,7 +98,8 @@ def _fetch(told: LabelerFile, target: Path, progress: Progress) -> None:
                 file.write(block)
                 digest.update(block)
                 received += len(block)
-                progress("Downloading", received, told.size)
+                if progress:
+                    progress("Downloading", received, told.size)
                 if received > told.size:
                     break
     except httpx.HTTPError as error:

@@ -9,7 +9,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from training.labeler.client import LabelerClient, LabelerError, labeler_configured
-from training.labeler.importing import LABELER, labeler_import_ask
+from training.labeler.importing import labeler_import_ask, labeler_imports
 from training.models import DatasetImport
 from training.pages.doors import person, signed_in
 from training.people.roles import Action, organizations_where
@@ -26,8 +26,7 @@ def labeler_datasets(request: HttpRequest) -> HttpResponseBase:
     context: dict[str, Any] = {"organizations": organizations_where(user, Action.IMPORT_DATASET)}
     try:
         found = LabelerClient(user).datasets()
-        mine = DatasetImport.objects.visible_to(user).filter(source_kind=LABELER, source__in=[one.id for one in found])
-        imported = {one.source: one for one in mine.order_by("id").select_related("dataset")}
+        imported = labeler_imports(DatasetImport.objects.visible_to(user), found)
         context |= {"rows": [(one, imported.get(one.id)) for one in found]}
     except LabelerError as error:
         context |= {"trouble": said(str(error))}

@@ -188,7 +188,8 @@ class LocalStore(Store):
             if entry.is_dir(follow_symlinks=False):
                 yield from self._walk(Path(entry.path), f"{key}/{entry.name}")
             elif entry.is_file(follow_symlinks=False) and not FORBIDDEN.search(name):
-                yield StoredObject(f"{key}/{name}", entry.stat(follow_symlinks=False).st_size)
+                status = entry.stat(follow_symlinks=False)
+                yield StoredObject(f"{key}/{name}", status.st_size, version=str(status.st_mtime_ns))
 
 
 def file_sha256(path: Path) -> str:

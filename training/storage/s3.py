@@ -136,7 +136,8 @@ class S3Store(Store):
                 for found in page.get("Contents", []):
                     key = found["Key"].removeprefix(self.place.prefix)
                     if not FORBIDDEN.search(key) and not key.endswith("/"):
-                        yield StoredObject(key, int(found["Size"]))
+                        version = found["ETag"].strip('"').replace(" ", "")
+                        yield StoredObject(key, int(found["Size"]), version=version)
 
     def presign_get(self, key: str, seconds: int = GET_SECONDS, filename: str = "") -> str:
         name = filename or key.rsplit("/", 1)[-1]

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -59,11 +59,15 @@ def hurried() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object as a store knows it; `sha256` is None where that would need reading it."""
+    """An object as a store knows it; `sha256` is None where that would need reading it.
+
+    `version` has no spaces and is another one whenever the object was written; `list` tells it.
+    """
 
     key: str
     size: int
     sha256: str | None = None
+    version: str = field(default="", compare=False)
 
 
 def key_validate(key: str) -> str:

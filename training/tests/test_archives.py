@@ -257,3 +257,20 @@ def test_memory_stays_bounded(tmp_path: Path, kind: str) -> None:
     assert done.returncode == 0, done.stderr
     assert ("header" in done.stdout) == (kind == "a huge header") and (kind == "a huge header" or not done.stdout)
     assert kind == "a huge header" or sum(1 for _ in (out / "images").iterdir()) == 5_000
+
+
+def test_each_entry_is_judged_without_looking_at_all_that_came_before(tmp_path: Path) -> None:
+    """Places are looked up, never walked: a million entries would take hours."""
+
+    class Places(dict[str, str]):
+        def __iter__(self) -> Any:
+            raise AssertionError("all places were walked")
+
+        keys = items = values = __iter__
+
+    unpacking = entries.Unpacking(tmp_path, 1, Limits(1 << 30, 1000))
+    unpacking._places = Places()
+    for number in range(100):
+        assert unpacking.file_judge(f"images/train/{number}.png")
+    with pytest.raises(ArchiveError, match="a file and a folder of one name"):
+        unpacking.file_judge("images/train/7.png/x")

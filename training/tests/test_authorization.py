@@ -412,6 +412,8 @@ TABLE = [
     Line("GET", "api:import-list", REST, REST),
     Line("POST", "api:import-ask", "401 403 422 422 422 422 401 422", REST_HID, data="import"),  # 422: no such folder
     Line("GET", "api:import", REST, REST_HID),
+    Line("GET", "api:labeler-datasets", REST_HID, REST_HID),  # 404: none is configured
+    Line("POST", "api:labeler-import", REST_HID, REST_HID, data="labeler"),
     Line("GET", "api:upload-list", REST, REST),
     Line("POST", "api:upload-begin", REST_MADE, REST_HID, data="upload"),
     Line("GET", "api:upload", REST, REST_HID),
@@ -624,6 +626,7 @@ def ask(line: Line, world: SimpleNamespace, actor: str, made: SimpleNamespace) -
             }
         ),
         "import": json.dumps({"organization": made.dataset.organization_id, "folder": "/nowhere"}),
+        "labeler": json.dumps({"organization": made.dataset.organization_id, "dataset": "7f"}),
         "upload": json.dumps({"organization": made.dataset.organization_id, "filename": "b.zip", "size": 9}),
         "notes": json.dumps({"notes": "", "version": 0}),
         "copy": {"from": made.job.pk},

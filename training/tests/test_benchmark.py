@@ -27,6 +27,7 @@ SHORT = {
     "sdk": ["--reports", "20", "--pairs", "1", "--rounds", "2"],
     "web": ["--pairs", "1", "--requests", "8"],
     "data": ["--files", "200", "--downloads", "30", "--boxes", "70", "--pairs", "1"],
+    "large_data": ["--files", "40", "--megabytes", "1", "--images", "20"],
     "pages": ["--points", "20000", "--parts", "windows", "--no-limits"],
 }
 

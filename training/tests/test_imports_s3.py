@@ -1,9 +1,12 @@
 """Imports from places of a real object store: streamed, only where the organization may, and judged like archives."""
 
+import random
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -11,7 +14,10 @@ from django.core.exceptions import ValidationError
 from django.core.management import call_command
 
 from training.datasets.scan import DatasetError
-from training.imports.objects import place_checked
+from training.imports import objects
+from training.imports.archives import Limits
+from training.imports.archives.entries import Unpacking
+from training.imports.objects import place_checked, place_fetch
 from training.imports.services import import_ask
 from training.imports.work import import_claim, import_run
 from training.models import Dataset, DatasetImport, ImportState
@@ -19,6 +25,7 @@ from training.storage.s3_client import client_make
 from training.tests.datasets_folder import folder_write
 from training.tests.object_server import ObjectServer
 from training.tests.test_pages import browser, text_of
+from training.tests.test_storage_faults import Weather
 
 pytestmark = pytest.mark.django_db
 
@@ -106,3 +113,75 @@ def test_an_empty_place_a_missing_bucket_and_a_server_away_are_told_apart(
     assert "NoSuchBucket" in ran(cast, "s3://no-such-bucket/x").error
     settings.IMPORT_STORAGE_ENDPOINT = "http://127.0.0.1:9"
     assert "could not be reached" in ran(cast, "s3://no-such-bucket/x").error
+
+
+LARGE = random.Random(1).randbytes(3 << 20)
+PLACE = "shared/large"
+EXPIRED = b"<Error><Code>ExpiredToken</Code></Error>"
+DENIED = b"HTTP/1.1 403 Forbidden\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(EXPIRED) + EXPIRED
+
+
+@pytest.fixture
+def weather(settings: Any, bucket: str, object_server: ObjectServer, monkeypatch: Any) -> Iterator[Weather]:
+    """The import's own way to the server, with one large object behind it."""
+    put(bucket, f"{PLACE}/large.bin", LARGE)
+    monkeypatch.setattr(objects, "PAUSE_SECONDS", 0.01)
+    found = Weather(urlsplit(object_server.url).port or 0)
+    settings.IMPORT_STORAGE_ENDPOINT = found.url
+    yield found
+    found.door.close()
+
+
+def fetched(bucket: str, target: Path, progress: Any = None) -> bytes:
+    place_fetch(f"s3://{bucket}/{PLACE}", Unpacking(target, 1 << 30, Limits(1 << 30, 9)), progress)
+    return (target / "large.bin").read_bytes()
+
+
+@pytest.mark.parametrize("faults", [[1 << 20, 1 << 20, 600_000], ["busy", 2 << 20, "busy"], [(1 << 20, 0.5)]])
+def test_a_store_that_breaks_off_or_is_busy_is_read_to_the_end(
+    weather: Weather, bucket: str, tmp_path: Path, faults: list[Any]
+) -> None:
+    weather.faults = list(faults)
+    assert fetched(bucket, tmp_path) == LARGE
+    assert weather.faults == []
+
+
+def test_a_slow_store_does_not_cost_the_lease(weather: Weather, bucket: str, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(objects, "TELL_SECONDS", 0.05)
+    told: list[int] = []
+    weather.faults = [(1 << 20, 1.0)]
+    assert fetched(bucket, tmp_path, lambda stage, done, total: told.append(done)) == LARGE
+    assert len(told) > 3 and told[0] < len(LARGE) == told[-1]
+
+
+def test_one_that_breaks_off_for_good_is_given_up_with_a_sentence(
+    weather: Weather, bucket: str, tmp_path: Path
+) -> None:
+    weather.faults = [1 << 20] + [1] * 200  # the list, and half of the object; from then on nothing
+    with pytest.raises(DatasetError, match="can't be read: The object store could not be reached for shared/large"):
+        fetched(bucket, tmp_path)
+
+
+def test_keys_that_expire_on_the_way_end_it_with_a_sentence(
+    cast: SimpleNamespace, weather: Weather, bucket: str, settings: Any
+) -> None:
+    weather.faults = [1 << 20, DENIED]
+    asked = ran(cast, f"s3://{bucket}/{PLACE}")
+    assert asked.state == ImportState.FAILED and "refused shared/large" in asked.error and "ExpiredToken" in asked.error
+    assert not list((settings.WORK_DIR / "imports").iterdir()) and not Dataset.objects.exists()
+
+
+def test_an_object_that_is_replaced_on_the_way_is_not_mixed(
+    weather: Weather, bucket: str, tmp_path: Path, monkeypatch: Any
+) -> None:
+    direct = client_make("import")
+    weather.faults = [1 << 20]
+
+    class Replacing(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            direct.put_object(Bucket=bucket, Key=f"{PLACE}/large.bin", Body=LARGE[::-1])
+            return False
+
+    monkeypatch.setattr(objects, "Event", Replacing)
+    with pytest.raises(DatasetError, match=r"PreconditionFailed|412"):
+        fetched(bucket, tmp_path)

@@ -10,6 +10,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
 from django.test import Client
 from PIL import Image
 
@@ -17,7 +19,7 @@ from training.imports.work import import_claim, import_run
 from training.labeler import client as labeler_client
 from training.labeler.client import LabelerAway, LabelerClient, LabelerRefused
 from training.labeler.tokens import token_make
-from training.models import Dataset, DatasetImport, ImportState
+from training.models import AuditEntry, Dataset, DatasetImport, ImportState
 from training.storage.store import external_store
 from training.tests.labeler_service import SECRET, Door, LabelerService
 
@@ -203,7 +205,87 @@ def test_an_answer_that_makes_no_sense_is_refused(
     assert page.status_code == 200 and "labeler" in page.content.decode()
 
 
+def rest(user: Any, method: str, path: str, body: Any = None) -> Any:
+    client = browser(user)
+    send = getattr(client, method)
+    return send(f"/api/v1/training/labeler/{path}", *([body] if body else []), content_type="application/json")
+
+
+def test_over_rest_they_are_listed_in_pages_and_imported(bottles: LabelerService, cast: SimpleNamespace) -> None:
+    bottles.add("8", "Caps", b"", (cast.owner.email,))
+    first = rest(cast.owner, "get", "datasets?limit=1").json()
+    assert [one["id"] for one in first["items"]] == ["7f-a"] and first["previous"] is None
+    second = browser(cast.owner).get(first["next"]).json()
+    assert [one["name"] for one in second["items"]] == ["Caps"] and second["next"] is None
+    asked = rest(cast.owner, "post", "imports", {"dataset": "7f-a", "organization": cast.organization.pk})
+    again = rest(cast.owner, "post", "imports", {"dataset": "7f-a"})
+    assert asked.status_code == 202 and asked.json()["id"] == again.json()["id"]
+    assert (asked.json()["name"], asked.json()["source_kind"]) == ("Bottles 병", "labeler")
+    assert run_import().state == ImportState.COMPLETED
+    told = rest(cast.owner, "get", "datasets").json()["items"]
+    assert (told[0]["import_id"], told[0]["dataset_id"]) == (asked.json()["id"], Dataset.objects.get().pk)
+    assert (told[1]["import_id"], told[1]["dataset_id"]) == (None, None)
+    assert AuditEntry.objects.filter(action="dataset_import.ask").count() == 1
+
+
+def test_over_rest_roles_and_the_labelers_own_word_count(bottles: LabelerService, cast: SimpleNamespace) -> None:
+    assert rest(cast.teammate, "post", "imports", {"dataset": "7f-a"}).status_code == 403
+    assert rest(cast.stranger, "get", "datasets").json()["items"] == []
+    body = {"dataset": "7f-a", "organization": cast.organization.pk}
+    assert rest(cast.stranger, "post", "imports", body).status_code == 404
+    for dataset in ("none", "../health"):
+        assert rest(cast.owner, "post", "imports", {"dataset": dataset}).status_code == 404
+    bottles.datasets["7f-a"]["download"] = False
+    refused = rest(cast.owner, "post", "imports", {"dataset": "7f-a"})
+    assert refused.status_code == 404 and "does not let you" in refused.json()["detail"]
+    Dataset.objects.create(organization=cast.organization, name="Bottles 병", prefix="x")
+    bottles.datasets["7f-a"]["download"] = True
+    taken = rest(cast.owner, "post", "imports", {"dataset": "7f-a"})
+    assert taken.status_code == 422 and taken.json()["errors"][0]["field"] == "name"
+    assert not DatasetImport.objects.exists()
+
+
+def test_over_rest_one_that_is_away_is_told_as_such(bottles: LabelerService, cast: SimpleNamespace) -> None:
+    bottles.stop()
+    for answer in (rest(cast.owner, "get", "datasets"), rest(cast.owner, "post", "imports", {"dataset": "7f-a"})):
+        assert answer.status_code == 503 and "labeler" in answer.json()["detail"] and answer["Retry-After"]
+
+
+def said(*arguments: str) -> str:
+    out = io.StringIO()
+    call_command(*arguments, stdout=out)
+    return out.getvalue()
+
+
+def test_by_command_they_are_listed_and_imported(bottles: LabelerService, cast: SimpleNamespace) -> None:
+    listed = said("labeler", "--user", cast.owner.username)
+    assert listed.splitlines()[1].split("\t") == ["7f-a", "Bottles 병", "detection", "8", "2"]
+    assert json.loads(said("labeler", "--user", cast.owner.username, "--json"))[0]["id"] == "7f-a"
+    names = ("--name", "Mine", "--organization", cast.organization.slug)
+    report = json.loads(said("import_dataset", "labeler:7f-a", *names, "--user", cast.owner.username, "--json"))
+    assert (report["name"], report["images"]) == ("Mine", 8)
+    assert Dataset.objects.get().created_by == cast.owner
+    assert not list((labeler_client.settings.WORK_DIR / "imports").iterdir())
+
+
+def test_by_command_it_is_refused_with_a_reason(bottles: LabelerService, cast: SimpleNamespace, settings: Any) -> None:
+    names = ("--name", "Mine", "--organization", cast.organization.slug)
+    with pytest.raises(CommandError, match="in a person's name"):
+        said("import_dataset", "labeler:7f-a", *names)
+    with pytest.raises(CommandError, match="no such dataset"):
+        said("import_dataset", "labeler:none", *names, "--user", cast.owner.username)
+    bottles.stop()
+    with pytest.raises(CommandError, match="does not answer"):
+        said("labeler", "--user", cast.owner.username)
+    settings.LABELER_API_URL = ""
+    with pytest.raises(CommandError, match="LABELER_API_URL"):
+        said("labeler", "--user", cast.owner.username)
+    assert not Dataset.objects.exists()
+
+
 def test_without_one_there_is_nothing_of_it(cast: SimpleNamespace, settings: Any) -> None:
     settings.LABELER_API_URL = ""
     assert "labeler" not in browser(cast.owner).get("/datasets/").content.decode()
     assert browser(cast.owner).get("/datasets/labeler/").status_code == 404
+    assert rest(cast.owner, "get", "datasets").status_code == 404
+    assert rest(cast.owner, "post", "imports", {"dataset": "7f"}).status_code == 404

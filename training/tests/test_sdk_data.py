@@ -1,5 +1,6 @@
 """The SDK's data functions against the platform itself: a live server, the local store, real images."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ from training.storage.store import external_store, internal_store
 from training.tests.conftest import job_make
 from training.tests.datasets_folder import folder_write
 
+KOREAN = "고양이 1 (새)"
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("online")]
 
 
@@ -29,7 +31,11 @@ def online(settings: Any, live_server: Any) -> None:
 
 @pytest.fixture
 def snapshot(cast: SimpleNamespace, tmp_path: Path) -> Any:
-    return snapshot_take(dataset_import(cast.organization, "Bottles", folder_write(tmp_path / "in"), cast.owner))
+    """Of a dataset in which names are Korean and have spaces."""
+    folder = folder_write(tmp_path / "들어온 것")
+    for kind, ending in (("images", "png"), ("labels", "txt")):
+        (folder / f"{kind}/train/b.{ending}").rename(folder / f"{kind}/train/{KOREAN}.{ending}")
+    return snapshot_take(dataset_import(cast.organization, "병 사진", folder, cast.owner))
 
 
 @pytest.fixture
@@ -60,6 +66,7 @@ def test_a_snapshot_is_downloaded_laid_out_and_looked_through(trainer: Any, snap
         for stored in external_store().list(snapshot.dataset.prefix)
     }
     assert {str(path.relative_to(folder)) for path in folder.rglob("[!.]*") if path.is_file()} == there
+    assert f"images/train/{KOREAN}.png" in there and f"labels/train/{KOREAN}.txt" in there
     report = sdk.validate_dataset(folder, classes=len(snapshot.dataset.classes))
     assert report.images == sum(snapshot.split_counts.values()) and report.problems == []
     text = sdk.create_data_yaml(folder).read_text()
@@ -81,6 +88,20 @@ def test_data_that_changed_since_the_snapshot_are_refused_by_name(trainer: Any, 
     label = next(stored.key for stored in external_store().list(snapshot.dataset.prefix) if "/labels/" in stored.key)
     external_store().put(label, b"0 0.1 0.1 0.1 0.1\n")
     with pytest.raises(DatasetError, match=label.rpartition("/")[2]):
+        sdk.download_dataset()
+
+
+@pytest.mark.parametrize("times", ["new", "restored"])
+def test_an_image_of_which_one_byte_has_changed_is_refused_by_name(trainer: Any, snapshot: Any, times: str) -> None:
+    """Even where its size and its time are as before: the checksum is that of the import."""
+    sdk, _ = trainer()
+    image = external_store().path(f"{snapshot.dataset.prefix}/images/val/c.png")  # type: ignore[attr-defined]
+    before, content = image.stat(), bytearray(image.read_bytes())
+    content[-1] ^= 1
+    image.write_bytes(content)
+    if times == "restored":
+        os.utime(image, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(DatasetError, match=r"images/val/c\.png"):
         sdk.download_dataset()
 
 

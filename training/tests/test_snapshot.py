@@ -4,15 +4,19 @@ import asyncio
 import gzip
 import hashlib
 import json
+import os
+import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from PIL import Image
 
 from training.datasets import snapshot as snapshots
+from training.datasets.digests import digests_key
 from training.datasets.scan import DatasetError
-from training.datasets.services import dataset_import
+from training.datasets.services import dataset_delete, dataset_import
 from training.datasets.snapshot import (
     MANIFEST_NAME,
     UnknownFile,
@@ -22,7 +26,7 @@ from training.datasets.snapshot import (
     snapshot_verify,
 )
 from training.datasets.split import SplitError
-from training.models import Dataset, DatasetSnapshot, Organization
+from training.models import Dataset, DatasetSnapshot, Organization, StoredRemoval
 from training.storage.store import external_store, internal_store
 
 pytestmark = pytest.mark.django_db
@@ -73,7 +77,8 @@ def test_it_lists_every_file_with_size_role_and_split(dataset):
         "split": "train",
     }
     image = files["images/val/c.png"]
-    assert (image["sha256"], image["role"], image["split"]) == (None, "image", "val")
+    drawn = hashlib.sha256(stored(dataset, "images/val/c.png").read_bytes()).hexdigest()
+    assert (image["sha256"], image["role"], image["split"]) == (drawn, "image", "val")
     assert (files["data.yaml"]["role"], files["data.yaml"]["split"]) == ("metadata", None)
 
 
@@ -144,6 +149,91 @@ def test_changed_and_missing_files_are_named(dataset):
     assert problems[0] == "images/train/a.png: the file is missing."
     assert problems[1].startswith("images/val/c.png: the file has 1 bytes, but had ")
     assert problems[2:] == ["labels/val/d.txt: the file's content has changed."]
+
+
+def flip(path: Path) -> None:
+    """Another byte in the middle of the file, written later than the rest; the size stays."""
+    content, written = bytearray(path.read_bytes()), path.stat().st_mtime_ns
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(written + 10**9, written + 10**9))
+
+
+def test_one_byte_of_an_image_is_noticed(dataset):
+    first = snapshot_take(dataset)
+    flip(stored(dataset, "images/val/c.png"))
+    assert snapshot_verify(first) == ["images/val/c.png: the file's content has changed."]
+    assert snapshot_verify(first) == ["images/val/c.png: the file's content has changed."]
+    later = snapshot_take(dataset)
+    assert later != first and snapshot_verify(later) == []
+
+
+def test_images_are_read_again_only_where_they_were_written(dataset, monkeypatch):
+    snapshot, read = snapshot_take(dataset), []
+    original = type(external_store()).read
+
+    def reading(store: Any, key: str, *more: Any) -> Any:
+        read.append(key.removeprefix(f"{dataset.prefix}/"))
+        return original(store, key, *more)
+
+    monkeypatch.setattr(type(external_store()), "read", reading)
+    os.utime(stored(dataset, "images/train/b.png"), (1, 1))
+    assert [snapshot_verify(snapshot), snapshot_verify(snapshot)] == [[], []]
+    assert snapshot_take(dataset) == snapshot
+    assert [name for name in read if name.startswith("images/")] == ["images/train/b.png"]
+
+
+@pytest.mark.parametrize(
+    "left", [None, b"not gzip", gzip.compress(b"half")[:-9], gzip.compress(b"half"), gzip.compress(b"\xff a b\n")]
+)
+def test_digests_that_are_lost_or_broken_are_made_again(dataset, left):
+    first, key = snapshot_take(dataset), digests_key(dataset.prefix)
+    before = gzip.decompress(internal_store().get(key))
+    internal_store().delete(key)
+    if left is not None:
+        internal_store().put(key, left)
+    assert snapshot_take(dataset) == first
+    assert gzip.decompress(internal_store().get(key)) == before
+
+
+def test_what_was_read_is_kept_where_the_time_is_not_enough_for_all(dataset, monkeypatch):
+    first = snapshot_take(dataset)
+    internal_store().delete(digests_key(dataset.prefix))
+    with pytest.raises(TimeoutError):
+        snapshot_verify(first, seconds=-1)
+    clock = iter([0.0, 1.0, 2.0] + [99.0] * 1000)
+    monkeypatch.setattr(snapshots, "_within", lambda items, until: items)
+    monkeypatch.setattr("training.datasets.digests.time", type("Clock", (), {"monotonic": lambda: next(clock)}))
+    monkeypatch.setattr("training.datasets.digests.THREADS", 1)
+    with pytest.raises(TimeoutError):
+        snapshot_verify(first, seconds=50 - time.monotonic())
+    kept = gzip.decompress(internal_store().get(digests_key(dataset.prefix))).decode()
+    assert [line.split()[2] for line in kept.splitlines()] == [
+        "images/train/a.png",
+        "images/train/b.png",
+        "images/val/c.png",
+    ]
+
+
+def test_a_snapshot_of_before_images_had_digests_is_told_by_sizes(dataset):
+    snapshot = snapshot_take(dataset)
+    manifest = snapshot_manifest(snapshot)
+    for file in manifest["files"]:
+        file["sha256"] = None if file["role"] == "image" else file["sha256"]
+    old = {name: value for name, value in manifest.items() if name != "version_hash"}
+    snapshot.version_hash = snapshots._version_hash(old)
+    internal_store().put(
+        snapshot.manifest_key, gzip.compress(json.dumps({**manifest, "version_hash": snapshot.version_hash}).encode())
+    )
+    flip(stored(dataset, "images/val/c.png"))
+    assert snapshot_verify(snapshot) == []
+    stored(dataset, "images/val/c.png").write_bytes(b"x")
+    assert "had" in snapshot_verify(snapshot)[0]
+
+
+def test_digests_go_with_their_dataset(dataset):
+    dataset_delete(dataset)
+    assert StoredRemoval.objects.filter(store="internal", key=digests_key(dataset.prefix), below=False).exists()
 
 
 def test_a_changed_list_is_named(dataset):

@@ -104,12 +104,15 @@ def test_data_that_changed_stop_a_job_and_are_named(cast: SimpleNamespace, datas
     store.delete(f"{dataset.prefix}/images/val/d.png")
     store.put(f"{dataset.prefix}/labels/train/a.txt", b"1 0.5 0.5 0.2 0.2\n")
     store.put(f"{dataset.prefix}/images/train/b.png", picture(90, 90))
+    same_size = store.get(f"{dataset.prefix}/images/val/c.png")
+    store.put(f"{dataset.prefix}/images/val/c.png", same_size[:-1] + bytes([same_size[-1] ^ 1]))
     assert jobs_validate() == 1
     job.refresh_from_db()
     assert (job.state, job.error_type) == (JobState.FAILED, "DATASET_ERROR")
     for name in ("images/val/d.png: the file is missing", "labels/train/a.txt: the file's content has changed"):
         assert name in job.error_message
     assert "images/train/b.png: the file has" in job.error_message
+    assert "images/val/c.png: the file's content has changed" in job.error_message
 
 
 def test_two_jobs_side_by_side_lead_to_what_differs_in_their_data(cast: SimpleNamespace, dataset: Dataset) -> None:

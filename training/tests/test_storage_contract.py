@@ -243,3 +243,13 @@ def test_a_server_that_is_away_is_an_oserror(settings: Any, stores_on_s3: None) 
     settings.INTERNAL_STORAGE_URL += "/away"
     with pytest.raises(OSError, match="could not be reached"):
         internal_store().put("a", b"1")
+
+
+def test_a_list_tells_that_an_object_was_written_again_even_with_the_same_size(store: Store) -> None:
+    store.put("datasets/v/a", b"one")
+    store.put("datasets/v/b", b"other")
+    first = {found.key: found.version for found in store.list("datasets/v")}
+    assert all(version and " " not in version for version in first.values())
+    store.put("datasets/v/a", b"two")
+    second = {found.key: found.version for found in store.list("datasets/v")}
+    assert [key for key in first if first[key] != second[key]] == ["datasets/v/a"]

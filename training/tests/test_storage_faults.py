@@ -26,7 +26,8 @@ BUSY = b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\
 class Weather:
     """Stands before a server; each connection meets the next of `faults`.
 
-    These are None, "busy", or how many bytes pass until it breaks: alone, or with the seconds that it hangs before.
+    These are None, "busy", a whole answer, or how many bytes pass until it breaks: alone, or with the seconds that it
+    hangs before.
     """
 
     def __init__(self, port: int) -> None:
@@ -44,8 +45,8 @@ class Weather:
             threading.Thread(target=self._meet, args=(caller, self.faults.pop(0) if self.faults else None)).start()
 
     def _meet(self, caller: socket.socket, fault: Any) -> None:
-        if fault == "busy":
-            caller.sendall(BUSY)
+        if fault == "busy" or isinstance(fault, bytes):
+            caller.sendall(BUSY if fault == "busy" else fault)
             caller.shutdown(socket.SHUT_WR)
             while caller.recv(1 << 16):
                 continue

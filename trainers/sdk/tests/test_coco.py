@@ -64,6 +64,13 @@ def test_outlines_of_one_object_become_one_polygon(tmp_path):
     assert two == f"{one} 0.1 0.2 0.5 0 0.6 0 0.6 0.2 0.5 0 0.1 0.2"
 
 
+def test_a_mask_of_run_lengths_becomes_its_outline_and_an_empty_one_nothing(tmp_path):
+    stripe = {"size": [50, 100], "counts": [500, 1000, 3500]}  # columns 10 to 29
+    none = {"size": [50, 100], "counts": [5000]}
+    found = converted(tmp_path, [{"segmentation": stripe}, {"segmentation": none}], "segment")
+    assert found == ["1 0.1 0 0.3 0 0.3 1 0.1 1"]
+
+
 def test_key_points_keep_their_visibility(tmp_path):
     found = {"bbox": [10, 10, 20, 10], "keypoints": [20, 15, 2, 0, 0, 0, 30, 20, 1, 500, 1, 2]}
     none = {"bbox": [10, 10, 20, 10], "keypoints": [0, 0, 0]}
@@ -94,7 +101,7 @@ def test_a_name_that_is_no_image_of_the_folder_is_refused(tmp_path, name):
 @pytest.mark.parametrize(
     ("task", "found"),
     [
-        ("segment", {"segmentation": {"size": [50, 100], "counts": [0, 5000]}}),
+        ("segment", {"segmentation": {"size": [50, 100], "counts": [0, 4999]}}),
         ("segment", {"segmentation": [[1, 2, 3]]}),
         ("detect", {"bbox": [1, 2, 3]}),
         ("detect", {"image_id": 7, "bbox": [1, 2, 3, 4]}),

@@ -2,9 +2,10 @@
 
 # Make a dataset of FILES small files in the external store and take its snapshot: seconds, and bytes that it stores.
 SNAPSHOT = """
-import json, sys, time
+import hashlib, json, sys, time
 import django
 django.setup()
+from training.datasets.digests import digests_keep
 from training.datasets.snapshot import snapshot_take
 from training.models import Dataset, Organization
 from training.storage.store import external_store, internal_store
@@ -12,12 +13,14 @@ count, repeats = int(sys.argv[1]), int(sys.argv[2])
 folder = external_store().root / "datasets" / "many"
 for part in ("images/train", "images/val", "labels/train", "labels/val"):
     (folder / part).mkdir(parents=True)
-split = {"images/train": "train", "images/val": "val"}
+split, digests = {"images/train": "train", "images/val": "val"}, {}
 for number in range(count // 2):
     part = "val" if number % 5 == 0 else "train"
     (folder / f"images/{part}/{number:06d}.jpg").write_bytes(b"%09d" % number)
+    digests[f"images/{part}/{number:06d}.jpg"] = hashlib.sha256(b"%09d" % number).digest()
     (folder / f"labels/{part}/{number:06d}.txt").write_bytes(b"%d 0.5 0.5 0.%06d 0.2\\n" % (number % 9, number))
 (folder / "data.yaml").write_bytes(b"names: []\\n")
+digests_keep("datasets/many", digests)  # as an import does
 organization = Organization.objects.create(name="Benchmark", slug="benchmark")
 seconds = []
 for turn in range(repeats):

@@ -118,7 +118,7 @@ class Unpacking:
                 raise ArchiveError(f"{shown}: there are two entries of this name.")
             raise ArchiveError(f"{plain(earlier[:SHOWN])} and {shown} differ only in case.")
         above = set(_above(folded))
-        if folded in self._folders or not above.isdisjoint(self._places):
+        if folded in self._folders or any(one in self._places for one in above):  # isdisjoint would walk all places
             raise ArchiveError(f"{shown}: a file and a folder of one name.")
         self._places[folded] = place
         self._folders |= above

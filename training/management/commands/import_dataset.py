@@ -1,6 +1,7 @@
-"""`manage.py import_dataset`: a folder or an archive on this machine, or an object store's place, becomes a dataset."""
+"""`manage.py import_dataset`: a folder or archive, an object store's place or the labeler's, becomes a dataset."""
 
 import json
+import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from training.datasets.scan import DatasetError, Progress
 from training.datasets.services import dataset_import
 from training.imports.objects import place_checked
 from training.imports.sources import address_folder, archive_folder
+from training.labeler.client import labeler_configured
+from training.labeler.importing import LABELER, fetched_folder
 from training.management.terminal import user_named
 from training.models import Organization, User
 from training.people.roles import Action, require
@@ -28,9 +31,9 @@ from training.people.roles import Action, require
 
 class Command(BaseCommand):
     help = (
-        "Import a folder of images and labels, an archive of one, or s3://bucket/prefix, as a dataset. The format is "
-        "recognised; images and labels are checked and copied into the external store; what is damaged is left out "
-        "and reported."
+        "Import a folder of images and labels, an archive of one, s3://bucket/prefix, or one of the labeler's datasets "
+        "(labeler:ID, with --user), as a dataset. The format is recognised; images and labels are checked and copied "
+        "into the external store; what is damaged is left out and reported."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -47,7 +50,7 @@ class Command(BaseCommand):
         user = _importer(options["user"], organization)
         quiet = options["json"]
         try:
-            with _bar(quiet) as progress, _folder(options["folder"], organization, progress) as folder:
+            with _bar(quiet) as progress, _folder(options["folder"], organization, user, progress) as folder:
                 dataset = dataset_import(
                     organization,
                     options["name"],
@@ -72,11 +75,16 @@ class Command(BaseCommand):
 
 
 @contextmanager
-def _folder(source: str, organization: Organization, progress: Progress | None) -> Iterator[Path]:
+def _folder(source: str, organization: Organization, user: User | None, progress: Progress | None) -> Iterator[Path]:
     """The folder to read, whatever was named."""
     path = Path(source)
     if source.startswith("s3://"):
         with address_folder(place_checked(organization, source), progress) as folder:
+            yield folder
+    elif source.startswith(f"{LABELER}:"):
+        if user is None or not labeler_configured():
+            raise CommandError("The labeler is asked in a person's name: --user, and LABELER_API_URL.")
+        with fetched_folder(user, source.partition(":")[2], f"command-{os.getpid()}", progress) as folder:
             yield folder
     elif path.is_file():
         with archive_folder(path, progress) as folder:

@@ -23,7 +23,7 @@ def unconstrained(model):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("training", "0019_watch_and_alerts"),
+        ("training", "0020_user_language"),
     ]
 
     operations = [
