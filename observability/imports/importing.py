@@ -12,7 +12,8 @@ from observability.imports.spool import Spool
 from observability.models import Delivery
 from observability.summary import summary_update
 from training.jobs.imports import Origin, PastRun, import_add, import_close, import_find, import_open, import_reached
-from training.journal.payloads import Metrics, clean_text
+from training.journal.checks import clean_text
+from training.journal.payloads import Metrics
 from training.models import JobState, Organization, TrainingJob, User
 from training.projects.services import experiment_named
 

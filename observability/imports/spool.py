@@ -13,15 +13,8 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any, Self
 
-from training.journal.payloads import (
-    EARLIEST_TIME,
-    LARGEST,
-    LARGEST_EPOCH,
-    MAX_METRICS,
-    Metrics,
-    Unacceptable,
-    names_read,
-)
+from training.journal.checks import EARLIEST_TIME, LARGEST, LARGEST_EPOCH, MAX_METRICS, Unacceptable, names_read
+from training.journal.payloads import Metrics
 
 KEPT = 5000  # points in memory before they are written
 LARGEST_GROUP = 50_000  # points of one moment; more become several groups

@@ -11,6 +11,7 @@ globalThis.words = {
  ],
  "%(count)s h ago": "%(count)s시간 전",
  "%(count)s min ago": "%(count)s분 전",
+ "%(count)s+ hits, %(lines)s lines searched": "결과 %(count)s개 이상, %(lines)s줄 검색함",
  "%(file)s is larger than %(most)s MiB.": "%(file)s 파일이 %(most)s MiB보다 큽니다.",
  "%(index)s of %(count)s": "%(count)s개 중 %(index)s번째",
  "%(metric)s became %(value)s at %(place)s.": "%(place)s에서 %(metric)s 값이 %(value)s 상태가 되었습니다.",
@@ -81,5 +82,6 @@ globalThis.words = {
  "the beginning of attempt %(attempt)s": "시도 %(attempt)s의 시작",
  "the server answered %(status)s": "서버 응답: %(status)s",
  "used, %": "사용량, %",
- "validation scores": "검증 점수"
+ "validation scores": "검증 점수",
+ "… %(lines)s lines searched": "… %(lines)s줄 검색함"
 };

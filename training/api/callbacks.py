@@ -29,17 +29,10 @@ from training.jobs.attempts import (
 )
 from training.jobs.stopping import asked_to_stop
 from training.jobs.transition import job_locked
+from training.journal.checks import Unacceptable, clean_text, strict
+from training.journal.checks import number_read as number
 from training.journal.group import committer
-from training.journal.payloads import (
-    Item,
-    Totals,
-    Unacceptable,
-    clean_text,
-    log_read,
-    progress_read,
-    strict,
-)
-from training.journal.payloads import number_read as number
+from training.journal.payloads import Item, Totals, log_read, progress_read
 from training.journal.writer import Append, append_event
 from training.models import ErrorType, JobAttempt
 from training.weights import weights_file, weights_url

@@ -13,8 +13,8 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
 from training.jobs.attempts import Conflict, token_read
+from training.journal.checks import Unacceptable, strict
 from training.journal.group import JournalUnavailable
-from training.journal.payloads import Unacceptable, strict
 from training.models import TrainingJob
 from training.storage.store import StoreAway
 

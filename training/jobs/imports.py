@@ -13,7 +13,8 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from training.jobs.transition import job_locked, job_move
-from training.journal.payloads import Event, Metrics, strict
+from training.journal.checks import strict
+from training.journal.payloads import Event, Metrics
 from training.journal.reader import heads
 from training.journal.writer import Append, commit
 from training.models import (

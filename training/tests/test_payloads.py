@@ -9,17 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.journal import payloads
-from training.journal.payloads import (
-    LARGEST,
-    Lines,
-    Metrics,
-    Refused,
-    Unacceptable,
-    clean_text,
-    log_read,
-    progress_read,
-    strict,
-)
+from training.journal.checks import LARGEST, Unacceptable, clean_text, strict
+from training.journal.payloads import Lines, Metrics, Refused, log_read, progress_read
 
 NOW = 1_700_000_000.0
 
