@@ -31,6 +31,7 @@ globalThis.words = {
  "Go to a page, job, dataset, project …": "페이지, 작업, 데이터셋, 프로젝트로 이동 …",
  "Hide this chart": "이 차트 숨기기",
  "Live": "실시간",
+ "Loading …": "불러오는 중 …",
  "Move earlier": "앞으로 옮기기",
  "Move later": "뒤로 옮기기",
  "No line of the log matches.": "조건에 맞는 로그 줄이 없습니다.",
