@@ -20,6 +20,7 @@ from training.datasets.split import split_choose
 from training.models import Dataset, DatasetSnapshot
 from training.storage.store import Store, StoredObject, external_store, internal_store
 
+READ_SECONDS = 10.0  # for images whose digest is not known, when a job is made
 MANIFEST_NAME = "snapshot/manifest.json"  # under this name a trainer asks for the list itself
 
 
@@ -143,10 +144,22 @@ def _files(dataset: Dataset, split_config: Mapping[str, Any] | None) -> tuple[li
     for file, content in zip(hashed, contents, strict=True):  # read again each time: a change must not go unseen
         file["sha256"] = hashlib.sha256(content).hexdigest()
     frozen = [file for file in files if file["role"] == "image"]
-    digests = digests_now(dataset.prefix, [objects[file["path"]] for file in frozen])
+    digests = _image_digests(dataset, [objects[file["path"]] for file in frozen])
     for file in frozen:
-        file["sha256"] = digests[file["path"]]
+        file["sha256"] = digests.get(file["path"])
     return files, seed
+
+
+def _image_digests(dataset: Dataset, images: list[StoredObject]) -> dict[str, str]:
+    """The images' SHA-256, known since their import; none of them where reading what is not known takes too long.
+
+    That is so after a restore, or of a dataset from before digests were kept: whoever makes a job does not wait for
+    it, images are then told by their sizes, and each time some more are read.
+    """
+    try:
+        return digests_now(dataset.prefix, images, clock.monotonic() + READ_SECONDS)
+    except TimeoutError:
+        return {}
 
 
 def _entry(path: str, stored: StoredObject, part: str | None) -> dict[str, Any]:

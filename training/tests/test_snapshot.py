@@ -183,6 +183,18 @@ def test_images_are_read_again_only_where_they_were_written(dataset, monkeypatch
     assert [name for name in read if name.startswith("images/")] == ["images/train/b.png"]
 
 
+def test_who_makes_a_job_does_not_wait_for_images_to_be_read(dataset, monkeypatch):
+    internal_store().delete(digests_key(dataset.prefix))
+    monkeypatch.setattr("training.datasets.snapshot.READ_SECONDS", -1.0)
+    hurried = snapshot_take(dataset)
+    images = [file for file in snapshot_manifest(hurried)["files"] if file["role"] == "image"]
+    assert images and all(file["sha256"] is None and file["size"] > 0 for file in images)
+    assert snapshot_verify(hurried) == []
+    monkeypatch.undo()
+    again = snapshot_take(dataset)
+    assert all(file["sha256"] for file in snapshot_manifest(again)["files"]) and again.pk != hurried.pk
+
+
 @pytest.mark.parametrize(
     "left", [None, b"not gzip", gzip.compress(b"half")[:-9], gzip.compress(b"half"), gzip.compress(b"\xff a b\n")]
 )
