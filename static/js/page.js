@@ -26,10 +26,11 @@
   function duration(seconds) {
     const s = Math.max(0, Math.round(seconds));
     const two = (n) => String(n).padStart(2, "0");
-    if (s < 60) return `${s} s`;
-    if (s < 3600) return `${Math.floor(s / 60)} min ${two(s % 60)} s`;
-    if (s < 86400) return `${Math.floor(s / 3600)} h ${two(Math.floor((s % 3600) / 60))} min`;
-    return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
+    const [days, hours, minutes] = [86400, 3600, 60].map((size) => Math.floor(s / size));
+    if (s < 60) return gettext("%(seconds)s s", { seconds: s });
+    if (s < 3600) return gettext("%(minutes)s min %(seconds)s s", { minutes, seconds: two(s % 60) });
+    if (s < 86400) return gettext("%(hours)s h %(minutes)s min", { hours, minutes: two(minutes % 60) });
+    return gettext("%(days)s d %(hours)s h", { days, hours: hours % 24 });
   }
 
   function ago(seconds) {

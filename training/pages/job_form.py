@@ -109,7 +109,7 @@ class JobForm(forms.Form):
             del self.fields["weights"], self.fields["pretrained"]
         else:
             kept = [(one.pk, plain_text(one.name)) for one in choice.pretrained]
-            self._offer("pretrained", [("", "none"), *kept])
+            self._offer("pretrained", [("", gettext("none")), *kept])
         if not choice.needs_data or not choice.searched:
             del self.fields["find"]
         if not choice.needs_data:
