@@ -42,10 +42,10 @@ def _line_said(line: str, language: str, depth: int) -> str:
         return line
     if line in PLAIN:
         return gettext(line)
-    for form, sentence in _forms():
-        if found := form.fullmatch(line):
-            parts = {name: _part_said(name, part, language, depth + 1) for name, part in found.groupdict().items()}
-            return gettext(sentence) % parts
+    for form in _forms():
+        if (found := form.parts(line)) is not None:
+            parts = {name: _part_said(name, part, language, depth + 1) for name, part in found.items()}
+            return gettext(form.sentence) % parts
     return line
 
 
@@ -59,23 +59,33 @@ PLAIN = frozenset(one for one in SENTENCES if not PLACE.search(one))
 
 
 @lru_cache(maxsize=1)
-def _forms() -> list[tuple[re.Pattern[str], str]]:
-    """(pattern, sentence), those that say most by themselves first."""
+def _forms() -> list["Form"]:
+    """Those that say most by themselves first."""
     placed = [one for one in SENTENCES if one not in PLAIN]
-    return [(_pattern(one), one) for one in sorted(placed, key=lambda one: -len(PLACE.sub("", one)))]
+    return [Form(one) for one in sorted(placed, key=lambda one: -len(PLACE.sub("", one)))]
 
 
-def _pattern(sentence: str) -> re.Pattern[str]:
-    known: set[str] = set()
-    parts = []
-    for number, part in enumerate(PLACE.split(sentence)):
-        if number % 2 == 0:
-            parts.append(re.escape(part))
-        elif part in known:
-            parts.append(f"(?P={part})")
-        else:
-            # what a sentence begins with is no `file: ` of another before it, unless it is a sentence itself
-            first = number == 1 and not parts[0] and part not in NESTED
-            parts.append(f"(?P<{part}>(?:(?!: ).)+?)" if first else f"(?P<{part}>.+?)")
-            known.add(part)
-    return re.compile("".join(parts))
+class Form:
+    """A sentence with places. A line is searched once from left to right, so a trainer's words can't make it long:
+    a regular expression of the same would try all ways to divide it."""
+
+    def __init__(self, sentence: str) -> None:
+        self.sentence = sentence
+        pieces = PLACE.split(sentence)
+        self.names, (self.first, *self.between, self.last) = pieces[1::2], pieces[0::2]
+        # what a sentence begins with is no `file: ` of another before it, unless it is a sentence itself
+        self.plain_start = not self.first and self.names[0] not in NESTED
+
+    def parts(self, line: str) -> dict[str, str] | None:
+        """What stands in the places, each as short as can be; None if the line is no such sentence."""
+        if not line.startswith(self.first) or not line.endswith(self.last):
+            return None
+        at, end = len(self.first), len(line) - len(self.last)
+        found: dict[str, str] = {}
+        for number, name in enumerate(self.names):
+            until = line.find(self.between[number], at + 1, end) if number < len(self.between) else end
+            part = line[at:until]
+            if until <= at or found.setdefault(name, part) != part:
+                return None
+            at = until + (len(self.between[number]) if number < len(self.between) else 0)
+        return None if self.plain_start and ": " in found[self.names[0]] else found

@@ -48,7 +48,8 @@ from training.models import (
 )
 from training.pages.alerts import RuleForm
 from training.people.roles import Action, require
-from training.said import said
+from training.said import LONGEST, _forms, said
+from training.said import PLACE as GAP
 from training.stored import SENTENCES, runs, trainers
 from training.templatetags.events import by_whom, event_title
 from training.templatetags.pages import ago, cause_title, event_line, state_pill
@@ -282,3 +283,21 @@ def _form(node: ast.AST) -> str:
 def test_waiting_over_the_api_and_on_the_terminal_is_plain_text(cast: SimpleNamespace) -> None:
     waiting = job_waiting(job_make(cast))
     assert waiting is not None and f"{waiting.reason}" == str(waiting.reason) == "No worker is running."
+
+
+@pytest.mark.parametrize("form", [one for one in SENTENCES if len(GAP.findall(one)) > 1])
+def test_no_words_of_a_trainer_make_the_search_long(form: str) -> None:
+    """Each look at a line is counted: as many as there are forms, however often a line begins like one of them."""
+    first, *between, _ = GAP.split(form)[0::2]
+    line = (first + "a" + "a".join(between) * LONGEST)[: LONGEST - 1] + "\x01"
+    looks = 0
+
+    class Counted(str):
+        def find(self, *wanted: Any) -> int:  # type: ignore[override]
+            nonlocal looks
+            looks += 1
+            return super().find(*wanted)
+
+    for one in _forms():
+        one.parts(Counted(line))
+    assert looks <= sum(len(one.between) for one in _forms())
