@@ -25,9 +25,10 @@ test: $(VENV)/.test
 	$(call pytest,$(SIDE_BY_SIDE),-m "not end_to_end and not browser")
 	$(call pytest,,-m "end_to_end or browser")
 
-# The same on servers: DATABASE_URL and REDIS_URL name them. What drives a browser or a whole platform brings its own.
+# The same on servers: DATABASE_URL and REDIS_URL name them. What drives a browser or a whole platform brings its own; what the
+# database has no part in (marker `once`) is left to `test`.
 test-servers: $(VENV)/.test
-	$(call pytest,$(SIDE_BY_SIDE),training platform_site observability -m "not browser and not end_to_end")
+	$(call pytest,$(SIDE_BY_SIDE),training platform_site observability -m "not browser and not end_to_end and not once")
 	$(MAKE) test-faults
 
 # Real processes, killed, cut off and restarted, on SQLite or on the servers of DATABASE_URL and REDIS_URL; heartbeats of a second.

@@ -8,7 +8,7 @@ import pytest
 from training.management.commands.benchmark import benchmark_names
 from training.tests.test_benchmark import left_behind, start
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.once]
 SHORT = {
     "delivery": ["--backend", "tensorboard", "--backend", "clearml", "--reports", "50", "--pairs", "1"],
     "followers": ["--pairs", "1", "--seconds", "1"],

@@ -20,6 +20,8 @@ from django.utils.translation.template import templatize
 
 from platform_site.management.commands.messages import words_script
 
+pytestmark = pytest.mark.once
+
 BASE: Path = settings.BASE_DIR
 LANGUAGES = [code for code, _ in settings.LANGUAGES if code != settings.LANGUAGE_CODE]
 HOUSES = ["platform_site", "training", "observability"]

@@ -96,10 +96,13 @@ class Container:
         """A kubelet's TERM goes to the first process, its KILL to all of the container."""
         if self.process is None or self.process.poll() is not None:
             return
-        family = psutil.Process(self.process.pid).children(recursive=True) if number == signal.SIGKILL else []
-        self.process.send_signal(number)
-        for process in family:
-            process.kill()
+        try:
+            family = psutil.Process(self.process.pid).children(recursive=True) if number == signal.SIGKILL else []
+            self.process.send_signal(number)
+            for process in family:
+                process.kill()
+        except psutil.NoSuchProcess:  # it has just ended
+            return
 
     def status(self) -> dict[str, Any]:
         state: dict[str, Any]

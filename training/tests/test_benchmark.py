@@ -22,6 +22,8 @@ from training.benchmarks.rig.load import Client, mlflow_body, ours_body, whole_b
 from training.benchmarks.rig.site import site, stored_check
 from training.management.commands.benchmark import benchmark_names
 
+pytestmark = pytest.mark.once
+
 SHORT = {
     "ingest": ["--seconds", "0.2", "--pairs", "1"],
     "sdk": ["--reports", "20", "--pairs", "1", "--rounds", "2"],

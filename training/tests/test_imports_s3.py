@@ -27,7 +27,7 @@ from training.tests.object_server import ObjectServer
 from training.tests.test_pages import browser, text_of
 from training.tests.test_storage_faults import Weather
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ from training.storage.store import internal_store
 from training.tests.conftest import job_make
 from training.tests.datasets_folder import picture
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 OBJECT = {"class": 1, "score": 0.8, "outline": [[0.1, 0.1], [0.5, 0.1], [0.5, 0.6], [0.1, 0.6]]}
 RESULT = {"task": "detect", "milliseconds": 12, "classes": ["cat", "dog"], "objects": [OBJECT]}
 

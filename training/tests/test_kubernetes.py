@@ -30,7 +30,7 @@ from training.tests.cluster import TOKEN, Cluster, checked
 from training.tests.conftest import job_make
 from training.tests.test_execution import wait_until
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
 SDK = "from trainers.sdk import TrainerSDK\n"
 Run = Callable[..., TrainingJob]
 

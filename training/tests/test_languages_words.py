@@ -58,7 +58,7 @@ from training.tests.conftest import job_make
 from training.tests.rest_program import JOBS, Program
 from training.trainers import trainer_get
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 HANGUL = re.compile("[가-힣]")
 PLACE = re.compile(r"%\(\w+\)s")
 

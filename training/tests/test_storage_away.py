@@ -12,7 +12,7 @@ from training.models import Artifact, JobAttempt
 from training.storage.store import StoreAway, external_store, internal_store
 from training.tests.rest_program import Program
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from training.checkpoints import (
 from training.models import Checkpoint, Experiment, JobAttempt, Organization, Project, TrainingJob
 from training.storage.store import internal_store
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 SITE = "http://127.0.0.1:8000"
 
 

@@ -24,6 +24,7 @@ pytestmark = [
     pytest.mark.timeout(300),
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("stores_on_s3", "online"),
+    pytest.mark.once,
 ]
 SIZE = 9 << 20  # more than one part
 TRAINER = f"""

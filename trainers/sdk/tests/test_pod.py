@@ -27,6 +27,12 @@ def line_of(program: "subprocess.Popen[str]") -> str:
     return program.stdout.readline().strip()
 
 
+def ignores(number: int, what: int) -> bool:
+    """Whether a process ignores a signal, as the kernel tells it."""
+    words = Path(f"/proc/{number}/status").read_text().split()
+    return bool(int(words[words.index("SigIgn:") + 1], 16) >> (what - 1) & 1)
+
+
 @pytest.mark.parametrize(("code", "told"), [("raise SystemExit(3)", 3), ("import os; os.kill(os.getpid(), 11)", 139)])
 def test_the_container_ends_as_its_trainer_ended(tmp_path: Path, code: str, told: int) -> None:
     assert begin(tmp_path, "hold", "--", sys.executable, "-c", code).wait(30) == told
@@ -45,6 +51,8 @@ def test_the_courier_waits_for_the_other_container_whatever_ends_it(tmp_path: Pa
     code = "import os; print(os.getpid(), flush=True); import time; time.sleep(60)"
     program = begin(tmp_path, "hold", "--", sys.executable, "-c", code)
     trainer = int(line_of(program))
+    while not ignores(courier.pid, signal.SIGTERM):
+        time.sleep(0.05)
     courier.send_signal(signal.SIGTERM)  # the pod is to end, and there may be last words
     time.sleep(0.5)
     assert courier.poll() is None
