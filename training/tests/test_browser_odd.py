@@ -77,9 +77,12 @@ def complaints(page: Page) -> Iterator[list[str]]:
     assert found == []
 
 
-def drawn(page: Page, name: str, count: int) -> dict[str, list[list[float]]]:
+def drawn(page: Page, name: str, count: int, old: int = 0) -> dict[str, list[list[float]]]:
+    """A series as it is drawn, once it has so many points, and so many of a replaced attempt."""
     script = f"() => ({DRAWN})({json.dumps(name)})"
-    found: dict[str, list[list[float]]] = until(page, script, lambda seen: seen and len(seen["main"]) >= count)
+    found: dict[str, list[list[float]]] = until(
+        page, script, lambda seen: seen and len(seen["main"]) >= count and len(seen["old"]) >= old
+    )
     return found
 
 
@@ -133,7 +136,7 @@ def test_of_overlapping_attempts_each_point_is_drawn_and_the_later_counts(
     assert len(drawn(page, "train/loss", 8)["main"]) == 8
     elsewhere(attempt_make, job, 2, resumed_step=5)
     elsewhere(tell, job, *(metrics(step=step, train__loss=2.0) for step in range(6, 11)))
-    found = drawn(page, "train/loss", 10)
+    found = drawn(page, "train/loss", 10, old=3)
     assert found["main"] == [[step, 1.0] for step in range(1, 6)] + [[step, 2.0] for step in range(6, 11)]
     assert found["old"] == [[6, 1.0], [7, 1.0], [8, 1.0]]
 
