@@ -48,7 +48,7 @@ OUTSIDE = [way for way in WAYS if way != "database"]  # in processes of their ow
 Told = Callable[..., TrainingJob]
 Point = tuple[int, float, float]
 numbers = itertools.count(1000)  # jobs of their own: a backend outlives the database of a test
-pytestmark = [pytest.mark.django_db, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.django_db, pytest.mark.timeout(300), pytest.mark.once]
 
 
 @dataclass

@@ -69,8 +69,9 @@ def complaints(page: Page) -> Iterator[list[str]]:
     found: list[str] = []
 
     def heard(message: ConsoleMessage) -> None:
-        if message.type == "error":
-            found.append(message.text)
+        address = message.location["url"]
+        if message.type == "error" and not address.endswith("/favicon.ico"):  # asked for beside a page of plain text
+            found.append(f"{message.text} {address}")
 
     page.on("console", heard)
     yield found

@@ -21,7 +21,7 @@ from training.tests.conftest import job_make
 from training.tests.datasets_folder import folder_write
 
 KOREAN = "고양이 1 (새)"
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("online")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("online"), pytest.mark.once]
 
 
 @pytest.fixture
