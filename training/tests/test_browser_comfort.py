@@ -95,6 +95,7 @@ def test_a_keyboard_alone_finds_a_job_and_goes_there(
     expect(page.get_by_role("option", selected=True)).to_contain_text("night run 1")
     page.keyboard.press("Enter")
     expect(page.locator("h1")).to_have_text("night run 1")
+    page.wait_for_load_state()  # its scripts come after its heading
     page.keyboard.press("Meta+k")
     expect(field).to_be_focused()
     page.keyboard.type("nothing is called so")
