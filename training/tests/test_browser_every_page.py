@@ -54,7 +54,9 @@ SHOWN = {
     "compare": "compare", "job-new": "new-job", "dataset-list": "datasets", "dataset-page": "dataset",
     "import-page": "import", "project-page": "project", "experiment-page": "experiment", "worker-list": "workers",
     "weights-list": "weights", "organization-page": "organization", "audit-page": "audit-log",
-    "api:openapi-view": "api",
+    "api:openapi-view": "api", "alerts": "alerts", "job-checkpoints": "checkpoints",
+    "experiment-notes": "notes", "account-page": "account", "key-list": "api-keys",
+    "go": "go",
 }  # fmt: skip
 STRANGERS = ["sign-in", "sign-up", "password-reset", "sign-up-finish", "invitation-page", "password-reset-confirm"]
 
