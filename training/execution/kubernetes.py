@@ -14,7 +14,7 @@ from typing import Any
 from django.conf import settings
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
-from kubernetes.config import load_incluster_config, load_kube_config
+from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
 from urllib3.exceptions import HTTPError
 
 from training.execution.executor import DRAIN_SECONDS, Exit
@@ -35,14 +35,17 @@ RECOVER_SECONDS = 15.0  # beyond the grace that pods have
 
 
 class Cluster:
-    """The calls that are needed, each bounded in time."""
+    """The calls that are needed, each bounded in time. Raises OSError where no cluster is set up."""
 
     def __init__(self) -> None:
         configuration = client.Configuration()
-        if settings.K8S_KUBECONFIG:
-            load_kube_config(config_file=str(settings.K8S_KUBECONFIG), client_configuration=configuration)
-        else:
-            load_incluster_config(client_configuration=configuration)
+        try:
+            if settings.K8S_KUBECONFIG:
+                load_kube_config(config_file=str(settings.K8S_KUBECONFIG), client_configuration=configuration)
+            else:
+                load_incluster_config(client_configuration=configuration)
+        except ConfigException as error:
+            raise OSError(f"the cluster is not set up (K8S_KUBECONFIG): {error}") from error
         api = client.ApiClient(configuration)
         self.core, self.batch = client.CoreV1Api(api), client.BatchV1Api(api)
         self.namespace = settings.K8S_TRAINING_NAMESPACE
@@ -92,20 +95,22 @@ class Cluster:
     def jobs_remove(self, worker: Worker) -> int:
         """All Jobs of a worker; how many there were. Returns when their pods are gone, or are given up."""
         chosen = f"{PREFIX}worker={label_of(worker)}"
-        there = len(self.batch.list_namespaced_job(self.namespace, label_selector=chosen).items)
+        found = self.batch.list_namespaced_job(self.namespace, label_selector=chosen, _request_timeout=TIMEOUT)
         self.batch.delete_collection_namespaced_job(
             self.namespace, label_selector=chosen, propagation_policy="Background", _request_timeout=TIMEOUT
         )
         deadline = clock.monotonic() + settings.TERM_GRACE_SECONDS + DRAIN_SECONDS + RECOVER_SECONDS
         while clock.monotonic() < deadline:
-            if not self.core.list_namespaced_pod(self.namespace, label_selector=chosen).items:
+            left = self.core.list_namespaced_pod(self.namespace, label_selector=chosen, _request_timeout=TIMEOUT)
+            if not left.items:
                 break
             clock.sleep(0.5)
-        return there
+        return len(found.items)
 
 
 class KubernetesRunning:
     def __init__(self, cluster: Cluster, attempt: JobAttempt) -> None:
+        cluster.job_make(attempt)
         self._cluster, self._attempt = cluster, attempt
         self._limit = clock.monotonic() + settings.K8S_START_SECONDS
         self._next_look = 0.0
@@ -116,7 +121,6 @@ class KubernetesRunning:
         said, self._say = os.pipe()
         self._log = LogFollower(cluster.core, cluster.namespace)
         self.output = Output({"stdout": self._log.stream, "kubernetes": os.fdopen(said, "rb")})
-        cluster.job_make(attempt)
 
     def poll(self, seconds: float) -> Exit | None:
         if self._exit is None:
@@ -162,6 +166,8 @@ class KubernetesRunning:
     def _wait_or_give_up(self, state: PodState) -> None:
         self._tell(f"Waiting for the cluster: {state.waiting or 'no pod yet'}")
         if state.hopeless or clock.monotonic() > self._limit:
+            self._end(Exit())
+            self.settle()  # nobody else will, and its readers wait
             raise OSError(f"the cluster did not start it: {state.waiting or 'no pod was made'}")
 
     def _tell(self, sentence: str) -> None:

@@ -2,8 +2,8 @@
 
 `journal/writer.py` writes these rows by raw SQL, `journal/reader.py` reads them.
 They refer to their job without a constraint: PostgreSQL looked the job up again
-for each row of a batch, a third of its time. The only writer holds the lock of
-the job's row, and so does who removes a job.
+for each row of a batch. The only writer holds the lock of the job's row, and so
+does who removes a job.
 """
 
 from django.db import models

@@ -113,6 +113,30 @@ def test_a_bounded_run_is_ended_when_its_time_is_over(tmp_path: Path) -> None:
     assert run_bounded(launch, 0.5).signal == 9
 
 
+def script_train(
+    place: Path, cast: Any, worker: Worker, script: str, stopping: threading.Event | None = None, **fields: Any
+) -> TrainingJob:
+    """Run a script as the trainer of a new job under the real supervisor; `place` is TRAINERS_DIR."""
+    folder = place / "scripted"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "__init__.py").touch()
+    (place / "__init__.py").touch()
+    (folder / "train.py").write_text(script)
+    manifest = f'label = "S"\nmodule = "{place.name}.scripted.train"\ntasks = ["detection"]\n'
+    (folder / "trainer.toml").write_text(manifest)
+    job = job_make(cast, trainer="scripted", **fields)
+    attempt = job_claim(job.pk, worker)
+    assert attempt is not None
+    attempt_run(attempt, stopping or threading.Event())
+    job.refresh_from_db()
+    return job
+
+
+def states(job: TrainingJob) -> list[str]:
+    """Those that a job has been in, as its events tell."""
+    return [record.event["to"] for record in records_after(job.pk, 0) if record.event and record.event.get("to")]
+
+
 @pytest.fixture
 def scripted(settings: Any, tmp_path: Path, cast: Any, worker: Worker) -> Any:
     """Runs a script as the trainer of a new job under the real supervisor; gives back the job."""
@@ -121,20 +145,7 @@ def scripted(settings: Any, tmp_path: Path, cast: Any, worker: Worker) -> Any:
     settings.HEARTBEAT_SECONDS, settings.LEASE_SECONDS = 0.5, 1.5
 
     def run(script: str, stopping: threading.Event | None = None, **fields: Any) -> TrainingJob:
-        folder = tmp_path / "spare_trainers" / "scripted"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "__init__.py").touch()
-        (folder.parent / "__init__.py").touch()
-        (folder / "train.py").write_text(script)
-        (folder / "trainer.toml").write_text(
-            'label = "S"\nmodule = "spare_trainers.scripted.train"\ntasks = ["detection"]\n'
-        )
-        job = job_make(cast, trainer="scripted", **fields)
-        attempt = job_claim(job.pk, worker)
-        assert attempt is not None
-        attempt_run(attempt, stopping or threading.Event())
-        job.refresh_from_db()
-        return job
+        return script_train(tmp_path / "spare_trainers", cast, worker, script, stopping, **fields)
 
     return run
 

@@ -19,7 +19,6 @@ from kubernetes import client
 from training.execution import kubernetes, pod_log
 from training.execution.pod import job_of, label_of, secret_of
 from training.execution.pod_state import state_of
-from training.execution.supervisor import attempt_run
 from training.execution.workers import worker_announce, worker_recover
 from training.jobs.attempts import job_claim
 from training.jobs.failures import Cause
@@ -28,7 +27,7 @@ from training.journal.reader import lines_after, records_after
 from training.models import JobState, RecordKind, Slot, TrainingJob, Worker
 from training.tests.cluster import TOKEN, Cluster, checked
 from training.tests.conftest import job_make
-from training.tests.test_execution import wait_until
+from training.tests.test_execution import script_train, states, wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.once]
 SDK = "from trainers.sdk import TrainerSDK\n"
@@ -59,29 +58,13 @@ def run(cluster: Cluster, cast: Any, settings: Any, tmp_path: Path) -> Run:
     worker = worker_announce("training@gpu-machine.local")
 
     def begin(script: str, stopping: threading.Event | None = None, **fields: Any) -> TrainingJob:
-        folder = tmp_path / "pod_trainers" / "scripted"
-        folder.mkdir(parents=True, exist_ok=True)
-        for place in (folder, folder.parent):
-            (place / "__init__.py").touch()
-        (folder / "train.py").write_text(script)
-        manifest = 'label = "S"\nmodule = "pod_trainers.scripted.train"\ntasks = ["detection"]\ndataset = false\n'
-        (folder / "trainer.toml").write_text(manifest)
-        job = job_make(cast, trainer="scripted", **fields)
-        attempt = job_claim(job.pk, worker)
-        assert attempt is not None
-        attempt_run(attempt, stopping or threading.Event())
-        job.refresh_from_db()
-        return job
+        return script_train(tmp_path / "pod_trainers", cast, worker, script, stopping, **fields)
 
     return begin
 
 
 def printed(job: TrainingJob, source: str = "stdout") -> list[str]:
     return [line.message for line in lines_after(job.pk, 0, 10_000) if line.source == source]
-
-
-def states(job: TrainingJob) -> list[str]:
-    return [record.event["to"] for record in records_after(job.pk, 0) if record.event and record.event.get("to")]
 
 
 def test_a_job_is_trained_in_a_pod_and_all_that_it_said_is_here(run: Run, cluster: Cluster) -> None:
@@ -247,6 +230,24 @@ def test_a_cluster_that_is_not_there_fails_the_start_with_words(run: Run, cluste
     job = run("print('never')")
     assert job.error_code == Cause.NOT_STARTED and "the cluster does not take it: 503" in job.error_message
     assert Slot.objects.exclude(attempt=None).count() == 0
+
+
+def test_a_cluster_that_is_not_set_up_fails_the_start_and_frees_the_slot(run: Run, settings: Any) -> None:
+    settings.K8S_KUBECONFIG = "/there/is/none"
+    job = run("print('never')")
+    assert job.error_code == Cause.NOT_STARTED and "K8S_KUBECONFIG" in job.error_message
+    assert Slot.objects.exclude(attempt=None).count() == 0
+
+
+def test_a_start_that_fails_leaves_no_thread_behind(run: Run, cluster: Cluster) -> None:
+    def readers() -> list[str]:
+        return [one.name for one in threading.enumerate() if one.name.startswith(("read-", "pod-log"))]
+
+    cluster.waiting = "InvalidImageName"
+    run("print('never')")
+    cluster.away = True
+    run("print('never')")
+    wait_until(lambda: readers() == [])
 
 
 def test_a_worker_that_shuts_down_hands_its_job_back(run: Run) -> None:

@@ -15,17 +15,13 @@ from training.jobs.attempts import attempt_started, job_claim
 from training.jobs.clock import now_plus
 from training.jobs.failures import Cause
 from training.journal.reader import records_after
-from training.models import Checkpoint, JobAttempt, JobState, Slot, TrainingJob, Worker
+from training.models import Checkpoint, JobAttempt, JobState, Slot, Worker
 from training.storage.store import internal_store
 from training.tests.conftest import job_make
-from training.tests.test_execution import scripted, start, wait_until  # noqa: F401
+from training.tests.test_execution import scripted, start, states, wait_until  # noqa: F401
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SDK = "from trainers.sdk import TrainerSDK\n"
-
-
-def states(job: TrainingJob) -> list[str]:
-    return [record.event["to"] for record in records_after(job.pk, 0) if record.event and record.event.get("to")]
 
 
 @pytest.fixture
