@@ -22,6 +22,7 @@ from training.benchmarks.rig.data_programs import DOWNLOAD, OURS, SNAPSHOT, THEI
 from training.benchmarks.rig.figures import ratio, shown, table
 from training.benchmarks.rig.folder import temporary_folder
 from training.benchmarks.rig.processes import free_port, program, server
+from training.benchmarks.rig.site import site_without_server
 
 LATENCY = 0.02  # seconds before each answer of the server that is downloaded from
 SECONDS = 600.0  # that a program may take
@@ -85,14 +86,7 @@ def missed(figures: Mapping[str, float], options: Mapping[str, Any]) -> list[str
 
 def snapshot(folder: Path, options: Mapping[str, Any]) -> dict[str, Any]:
     """Take the snapshot some times, of datasets of their own, on a platform of its own."""
-    own = environment(
-        DATA_DIR=str(folder / "platform"),
-        DATABASE_URL=f"sqlite:///{folder / 'platform.sqlite3'}",
-        DJANGO_SETTINGS_MODULE="platform_site.settings",
-        INTERNAL_STORAGE_URL=f"file://{folder / 'internal'}",
-        EXTERNAL_STORAGE_URL=f"file://{folder / 'external'}",
-    )
-    program(python("manage.py", "migrate", "--verbosity", "0"), own, seconds=SECONDS)
+    own = site_without_server(folder / "platform", SECONDS)
     command = python("-c", SNAPSHOT, str(options["files"]), str(options["pairs"]))
     found: dict[str, Any] = json.loads(program(command, own, seconds=SECONDS))
     return found

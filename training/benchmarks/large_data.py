@@ -16,12 +16,14 @@ from typing import Any
 from django.conf import settings
 from rich.console import Console
 
-from platform_site.processes import environment, python
+from platform_site.processes import python
 from training.benchmarks.rig import BenchmarkError
 from training.benchmarks.rig.figures import shown, table
 from training.benchmarks.rig.folder import temporary_folder
 from training.benchmarks.rig.processes import program
+from training.benchmarks.rig.site import site_without_server
 
+SECONDS = 600.0  # that a preparation may take
 SIDE = 10  # pixels: the least that an import takes
 CORNERS = 30
 ORGANIZATION = """
@@ -42,7 +44,8 @@ def arguments(parser: ArgumentParser) -> None:
 def run(options: Mapping[str, Any], console: Console) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     with temporary_folder() as folder:
-        own = platform_make(folder / "platform")
+        own = site_without_server(folder / "platform", SECONDS)
+        program(python("-c", ORGANIZATION), own)
         console.print(f"an archive of {options['files']:,} files …", style="dim")
         archive = archive_make(folder / "many.zip", options["files"])
         console.print("it is refused where it has one entry more than is taken …", style="dim")
@@ -78,21 +81,6 @@ def show(figures: Mapping[str, float], console: Console) -> None:
     for name, value in figures.items():
         made.add_row(name.replace("_", " "), shown(value), f"<= {WANTED[name]:g}" if name in WANTED else "")
     console.print(made)
-
-
-def platform_make(folder: Path) -> dict[str, str]:
-    """A platform of its own: the variables of its programs."""
-    folder.mkdir()
-    own = environment(
-        DATA_DIR=str(folder / "data"),
-        DATABASE_URL=f"sqlite:///{folder / 'platform.sqlite3'}",
-        DJANGO_SETTINGS_MODULE="platform_site.settings",
-        INTERNAL_STORAGE_URL=f"file://{folder / 'internal'}",
-        EXTERNAL_STORAGE_URL=f"file://{folder / 'external'}",
-    )
-    program(python("manage.py", "migrate", "--verbosity", "0"), own)
-    program(python("-c", ORGANIZATION), own)
-    return own
 
 
 def imported(own: Mapping[str, str], source: Path, *more: str, files: int, refused: bool = False) -> dict[str, Any]:

@@ -31,6 +31,20 @@ class Site:
         return f"http://127.0.0.1:{self.server.port}"
 
 
+def site_without_server(folder: Path, seconds: float) -> dict[str, str]:
+    """A platform for commands alone, in `folder`: the variables of its programs. `seconds` are for its migrations."""
+    folder.mkdir()
+    variables = environment(
+        DATA_DIR=str(folder / "data"),
+        DATABASE_URL=f"sqlite:///{folder / 'platform.sqlite3'}",
+        DJANGO_SETTINGS_MODULE="platform_site.settings",
+        INTERNAL_STORAGE_URL=f"file://{folder / 'internal'}",
+        EXTERNAL_STORAGE_URL=f"file://{folder / 'external'}",
+    )
+    program(python("manage.py", "migrate", "--verbosity", "0"), variables, seconds=seconds)
+    return variables
+
+
 @contextmanager
 def site(database: str, folder: Path, jobs: int, **more: str) -> Iterator[Site]:
     """Serve the platform as in production, with `jobs` running jobs and `more` variables; all is gone at the end."""
